@@ -1,0 +1,87 @@
+"""The command `regime-gym`: picks the subcommand and turns every error into one clear message."""
+
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import version
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+
+from regimegym.cli.messages import config_error_from_hydra, render_error
+from regimegym.common.errors import ConfigError, RegimeGymError, nearest_name
+
+COMMANDS = {
+    "train": "train an agent on the training bars, select it on validation, test it once",
+    "evaluate": "evaluate a trained run again: baselines, intervals, costs, report",
+}
+INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
+
+USAGE = """regime-gym {version}: a trading gym, agents that learn in it, and the evidence
+
+usage: regime-gym COMMAND [SETTING=VALUE ...]
+
+{commands}
+
+  regime-gym train                                        built-in market, minutes on two cores
+  regime-gym train data=file data.path=prices.csv         your own bars
+  regime-gym train -m agent.learning_rate=1e-4,5e-4       a sweep, scored on validation only
+  regime-gym evaluate run=last                            test block and report of the newest run
+  regime-gym train --help                                 all settings and their values
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `argv` (default: the process's arguments) and return the exit code.
+
+    0 done, 2 a mistake in the input, 3 the machine refused, 130 Ctrl-C; a traceback and 1
+    mean a bug of ours.
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
+    console = Console(stderr=True, highlight=False)
+    try:
+        return _dispatch(words)
+    except RegimeGymError as error:
+        render_error(error, console)
+        return error.exit_code
+    except (HydraException, OmegaConfBaseException) as error:
+        mistake = config_error_from_hydra(error, words)
+        render_error(mistake, console)
+        return mistake.exit_code
+    except KeyboardInterrupt:
+        console.print("stopped by Ctrl-C")
+        return INTERRUPTED
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(usage(), end="")
+        return 0 if words else 2
+    if words[0] in ("-V", "--version"):
+        print(f"regime-gym {version('regime-gym')}")
+        return 0
+    command = words[0]
+    if command not in COMMANDS:
+        raise ConfigError(
+            "unknown-command",
+            f"'{command}' is not a command",
+            needed=f"one of {', '.join(COMMANDS)}",
+            nearest=nearest_name(command, COMMANDS),
+            help=["regime-gym --help"],
+        )
+    # Hydra's own handler would print a shortened traceback and exit with 1.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    run: Callable[[list[str]], int] = import_module(f"regimegym.cli.{command}").run
+    return run(words[1:])
+
+
+def usage() -> str:
+    """Text of `regime-gym --help`."""
+    commands = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
+    return USAGE.format(version=version("regime-gym"), commands=commands)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

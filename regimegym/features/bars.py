@@ -1,0 +1,61 @@
+"""Bars: the validated price history of one symbol."""
+
+from dataclasses import dataclass, fields
+from hashlib import sha256
+
+import numpy as np
+
+NS_PER_SECOND = 1_000_000_000
+NS_PER_DAY = 86_400 * NS_PER_SECOND
+SECONDS_PER_YEAR = 31_557_600  # 365.25 days
+
+
+@dataclass(frozen=True, eq=False)
+class Bars:
+    """Price history of one symbol, oldest bar first; every array is read-only and has length T.
+
+    Attributes:
+        timestamps: int64, UTC nanoseconds since 1970, start of the bar, strictly increasing.
+        open, high, low, close: float64 mid prices > 0 with low ≤ open, close ≤ high.
+        volume: float64 ≥ 0, zeros where the source has none.
+        symbol: name of the instrument, for people.
+        timeframe_ns: length of a bar in nanoseconds.
+        periods_per_year: bars per year of this data set's own calendar (8760 for hourly crypto,
+            252 for daily equities); the P of every annualised metric.
+        spread_open, spread_close: float64 quoted spread (ask − bid) in price units, or None.
+        source: file or generator the bars come from, for people.
+    """
+
+    timestamps: np.ndarray
+    open: np.ndarray
+    high: np.ndarray
+    low: np.ndarray
+    close: np.ndarray
+    volume: np.ndarray
+    symbol: str
+    timeframe_ns: int
+    periods_per_year: float
+    spread_open: np.ndarray | None = None
+    spread_close: np.ndarray | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                frozen = np.ascontiguousarray(value).view()
+                frozen.flags.writeable = False
+                object.__setattr__(self, field.name, frozen)
+
+    def __len__(self) -> int:
+        return len(self.timestamps)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits of SHA-256 over timestamps, prices, volume and spreads."""
+        digest = sha256()
+        for array in (self.timestamps, self.open, self.high, self.low, self.close, self.volume):
+            digest.update(array.tobytes())
+        for spread in (self.spread_open, self.spread_close):
+            digest.update(b"-" if spread is None else spread.tobytes())
+        return digest.hexdigest()[:16]

@@ -1,0 +1,91 @@
+"""MarketTape: everything that depends on the market alone, kept once and read-only.
+
+An environment step, a replay transition and a cached encoding refer to the tape by row. A tape
+may hold several contiguous segments (symbols, or histories cut at long gaps) one behind the
+other; no window, return or episode ever crosses from one segment into the next.
+"""
+
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Segment(NamedTuple):
+    """Rows [start, stop) of one contiguous history; `first_row` is its first row after warm-up."""
+
+    symbol: str
+    start: int
+    stop: int
+    first_row: int
+
+
+@dataclass(frozen=True, eq=False)
+class MarketTape:
+    """Prices, features and regimes of T rows (bars); every array is read-only.
+
+    Attributes:
+        timestamps: (T,) int64, UTC nanoseconds, start of the bar.
+        open, high, low, close: (T,) float64 mid prices.
+        volume: (T,) float64.
+        half_spread_open, half_spread_close: (T,) float64, half the quoted spread as a fraction
+            of the mid price; zeros where the data has no spreads.
+        features: (T, F) float32, scaled, finite (warm-up rows hold 0).
+        feature_names: F names, in column order.
+        regimes: (T,) int8 causal labels, codes of Regime; −1 in the warm-up.
+        regime_probabilities: (T, 4) float32, rows sum to 1.
+        segments: contiguous histories in row order, covering all rows.
+        segment_start: (T,) int64, start row of the segment each row lies in.
+        periods_per_year: bars per year of the data's own calendar.
+        timeframe_ns: length of a bar in nanoseconds.
+    """
+
+    timestamps: np.ndarray
+    open: np.ndarray
+    high: np.ndarray
+    low: np.ndarray
+    close: np.ndarray
+    volume: np.ndarray
+    half_spread_open: np.ndarray
+    half_spread_close: np.ndarray
+    features: np.ndarray
+    feature_names: tuple[str, ...]
+    regimes: np.ndarray
+    regime_probabilities: np.ndarray
+    segments: tuple[Segment, ...]
+    segment_start: np.ndarray
+    periods_per_year: float
+    timeframe_ns: int
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                frozen = np.ascontiguousarray(value).view()
+                frozen.flags.writeable = False
+                object.__setattr__(self, field.name, frozen)
+
+    def __len__(self) -> int:
+        return len(self.timestamps)
+
+    @property
+    def n_features(self) -> int:
+        """Number of feature columns F."""
+        return self.features.shape[1]
+
+    @property
+    def symbol(self) -> str:
+        """Name of the first segment's instrument."""
+        return self.segments[0].symbol
+
+    def windows(self, rows: np.ndarray, length: int) -> np.ndarray:
+        """Feature windows (N, length, F) float32 that end at and include each of `rows` (N,).
+
+        Rows before the start of a segment are padding: zeros.
+        """
+        rows = np.asarray(rows, dtype=np.int64)
+        steps = rows[:, None] + np.arange(1 - length, 1)
+        inside = steps >= self.segment_start[rows][:, None]
+        out = self.features[np.where(inside, steps, 0)]
+        out[~inside] = 0.0
+        return out

@@ -48,10 +48,12 @@ def main(argv: list[str] | None = None) -> int:
         return error.exit_code
     except (HydraException, OmegaConfBaseException) as error:
         mistake = config_error_from_hydra(error, words)
+        if mistake is None:
+            raise
         render_error(mistake, console)
         return mistake.exit_code
-    except KeyboardInterrupt:
-        console.print("stopped by Ctrl-C")
+    except KeyboardInterrupt as stop:
+        console.print(str(stop) or "stopped by Ctrl-C", markup=False, soft_wrap=True)
         return INTERRUPTED
 
 

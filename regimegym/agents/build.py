@@ -1,0 +1,149 @@
+"""From settings to an algorithm, and from a model card back to its policy object."""
+
+from dataclasses import dataclass, replace
+from functools import singledispatch
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from sb3_contrib import QRDQN
+from sb3_contrib.qrdqn.policies import MultiInputPolicy as QRDQNPolicy
+from stable_baselines3 import A2C, DQN, PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import BasePolicy, MultiInputActorCriticPolicy
+from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.dqn.policies import MultiInputPolicy as DQNPolicy
+
+from regimegym.agents.enhanced_dqn import EnhancedDQN
+from regimegym.agents.enhanced_dqn_policy import EnhancedDQNPolicy
+from regimegym.agents.extractor import WindowExtractor
+from regimegym.agents.networks.settings import NetworkSettings
+from regimegym.agents.settings import (
+    A2CSettings,
+    AgentSettings,
+    DQNSettings,
+    EnhancedDQNSettings,
+    PPOSettings,
+    QRDQNSettings,
+)
+from regimegym.common.errors import ConfigError
+from regimegym.common.registry import Registry
+from regimegym.common.seeding import integer_seed
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What belongs together under an agent's name."""
+
+    settings: type[AgentSettings]
+    algorithm: type[BaseAlgorithm]
+    policy: type[BasePolicy]
+    on_policy: bool = False
+
+
+KINDS: Registry[Kind] = Registry("agent")
+for _kind in (
+    Kind(EnhancedDQNSettings, EnhancedDQN, EnhancedDQNPolicy),
+    Kind(PPOSettings, PPO, MultiInputActorCriticPolicy, on_policy=True),
+    Kind(A2CSettings, A2C, MultiInputActorCriticPolicy, on_policy=True),
+    Kind(DQNSettings, DQN, DQNPolicy),
+    Kind(QRDQNSettings, QRDQN, QRDQNPolicy),
+):
+    KINDS.register(_kind.settings.name)(_kind)
+
+
+@singledispatch
+def build_agent(
+    settings: AgentSettings,
+    env: VecEnv,
+    network: NetworkSettings,
+    random_seed: int,
+    device: torch.device | str = "cpu",
+    tensorboard_log: str | None = None,
+) -> BaseAlgorithm:
+    """The algorithm that `settings` describe, on `env`, with our encoder in front.
+
+    Raises:
+        ConfigError: the algorithm cannot work with the environment's action space.
+    """
+    kind = KINDS.get(settings.name)
+    if not (kind.on_policy or isinstance(env.action_space, spaces.Discrete)):
+        raise ConfigError(
+            "action-space",
+            f"agent={settings.name} chooses among discrete actions, the environment wants {env.action_space}",
+            help=("action.mode=trade", "or action.mode=target", "or agent=ppo"),
+        )
+    assert not isinstance(settings, EnhancedDQNSettings)  # has its own line below
+    return kind.algorithm(
+        policy=kind.policy,
+        env=env,
+        policy_kwargs=policy_arguments(settings, network) | _optimizer_arguments(settings),
+        seed=integer_seed(random_seed, "sb3"),
+        device=device,
+        tensorboard_log=tensorboard_log,
+        **settings.arguments(),
+    )
+
+
+@build_agent.register
+def _(
+    settings: EnhancedDQNSettings,
+    env: VecEnv,
+    network: NetworkSettings,
+    random_seed: int,
+    device: torch.device | str = "cpu",
+    tensorboard_log: str | None = None,
+) -> BaseAlgorithm:
+    return EnhancedDQN(env, settings, network, random_seed, device, tensorboard_log)
+
+
+@singledispatch
+def policy_arguments(settings: AgentSettings, network: NetworkSettings) -> dict[str, Any]:
+    """Keyword arguments that shape the policy's tensors."""
+    if KINDS.get(settings.name).on_policy:
+        # Dropout would make the policy that is updated another one than the one that acted.
+        network = replace(network, dropout=0.0)
+    return {
+        "features_extractor_class": WindowExtractor,
+        "features_extractor_kwargs": {"network": network},
+        "net_arch": [network.head_width],
+    }
+
+
+@policy_arguments.register
+def _(settings: EnhancedDQNSettings, network: NetworkSettings) -> dict[str, Any]:
+    return {"network": network, "act_with_average": settings.act_with_average}
+
+
+@policy_arguments.register
+def _(settings: QRDQNSettings, network: NetworkSettings) -> dict[str, Any]:
+    common = policy_arguments.dispatch(DQNSettings)(settings, network)
+    return common | {"n_quantiles": settings.n_quantiles}
+
+
+def build_policy(
+    settings: AgentSettings,
+    network: NetworkSettings,
+    observation_space: spaces.Dict,
+    action_space: spaces.Space,
+) -> BasePolicy:
+    """The policy object alone, with fresh weights; torch's global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        policy = KINDS.get(settings.name).policy(
+            observation_space, action_space, _no_learning, **policy_arguments(settings, network)
+        )
+    policy.set_training_mode(False)
+    return policy
+
+
+def _no_learning(_progress_remaining: float) -> float:
+    return 0.0
+
+
+def _optimizer_arguments(settings: AgentSettings) -> dict[str, Any]:
+    if not isinstance(settings, DQNSettings):
+        return {}
+    return {
+        "optimizer_class": torch.optim.AdamW,
+        "optimizer_kwargs": {"weight_decay": settings.weight_decay},
+    }

@@ -1,0 +1,176 @@
+"""Model folders: weights in safetensors, everything else in JSON; loading one runs no code of it.
+
+    model.json            the ModelCard, and SHA-256 of the card and of the weights
+    weights.safetensors   the policy's tensors by name
+"""
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import BasePolicy
+
+from regimegym.agents.build import build_policy
+from regimegym.agents.card import FORMAT_VERSION, ModelCard
+from regimegym.agents.policy import policy_of
+from regimegym.common.errors import MachineError, ModelError
+from regimegym.common.policy import Policy
+
+CARD = "model.json"
+WEIGHTS = "weights.safetensors"
+
+
+def save_model(folder: Path, algorithm: BaseAlgorithm, card: ModelCard) -> None:
+    """Write the model folder; an older model there is replaced only once the new one is on disk.
+
+    The card's `trained_steps` are taken from the algorithm.
+
+    Raises:
+        MachineError: the disk or its permissions refuse.
+    """
+    tensors = algorithm.policy.state_dict()
+    # Shared tensors (an extractor used by actor and critic) are written once for each name.
+    weights = save({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()})
+    text = _card_text(replace(card, trained_steps=algorithm.num_timesteps), weights)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        fresh.chmod(0o755)
+        _write(fresh / WEIGHTS, weights)
+        _write(fresh / CARD, text.encode())
+        _take_place(fresh, folder)
+    except OSError as error:
+        raise MachineError(
+            "cannot-write-model", f"the model could not be written to {folder}: {error}"
+        ) from error
+
+
+def load_policy(folder: Path, device: torch.device | str = "cpu") -> tuple[Policy, ModelCard]:
+    """The policy of a model folder and its card.
+
+    Raises:
+        ModelError: no model folder, another format, damaged or edited files, or tensors that do
+            not fit the card; it says which.
+    """
+    policy, card = load_policy_object(folder)
+    return policy_of(policy.to(device)), card
+
+
+def load_policy_object(folder: Path) -> tuple[BasePolicy, ModelCard]:
+    """The bare stable-baselines3 policy of a model folder, and its card. Raises as load_policy."""
+    card, checksum = _read_card(folder)
+    weights = _read(folder / WEIGHTS)
+    if sha256(weights).hexdigest() != checksum:
+        raise ModelError(
+            "damaged-weights",
+            f"{folder / WEIGHTS} is not the file that was written: its checksum differs",
+            needed=f"SHA-256 {checksum}",
+            found=f"SHA-256 {sha256(weights).hexdigest()}, {len(weights)} bytes",
+        )
+    try:
+        tensors = load(weights)
+    except SafetensorError as error:
+        raise ModelError("damaged-weights", f"{folder / WEIGHTS} is no safetensors file: {error}") from error
+    settings, network = card.settings()
+    policy = build_policy(settings, network, *card.spaces())
+    _check_fit(folder, policy.state_dict(), tensors)
+    policy.load_state_dict(tensors)
+    return policy, card
+
+
+def _check_fit(folder: Path, wanted: dict[str, Any], got: dict[str, torch.Tensor]) -> None:
+    missing, unknown = sorted(set(wanted) - set(got)), sorted(set(got) - set(wanted))
+    if missing or unknown:
+        raise ModelError(
+            "tensor-names",
+            f"the tensors in {folder / WEIGHTS} are not those of the network in {CARD}",
+            needed=f"also {', '.join(missing[:4])} ({len(missing)} missing)" if missing else None,
+            found=f"unknown {', '.join(unknown[:4])} ({len(unknown)} unknown)" if unknown else None,
+        )
+    for name, tensor in wanted.items():
+        if got[name].shape != tensor.shape:
+            raise ModelError(
+                "tensor-shape",
+                f"tensor '{name}' in {folder / WEIGHTS} does not fit the network in {CARD}",
+                needed=str(tuple(tensor.shape)),
+                found=str(tuple(got[name].shape)),
+            )
+
+
+def _card_text(card: ModelCard, weights: bytes) -> str:
+    values = card.to_json()
+    checksums = {"weights_sha256": sha256(weights).hexdigest(), "card_sha256": _digest(values)}
+    return json.dumps(values | checksums, indent=2) + "\n"
+
+
+def _digest(values: dict[str, Any]) -> str:
+    return sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _read_card(folder: Path) -> tuple[ModelCard, str]:
+    """The card and the checksum its weights must have."""
+    path = folder / CARD
+    try:
+        values = json.loads(_read(path))
+    except ValueError as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError("damaged-card", f"{path} is no JSON: {error}") from error
+    if not isinstance(values, dict) or "format_version" not in values:
+        raise ModelError("foreign-model", f"{path} is no model card of Regime Gym")
+    if values["format_version"] != FORMAT_VERSION:
+        raise ModelError(
+            "format-version",
+            f"{path} was written in another format",
+            needed=f"format version {FORMAT_VERSION}",
+            found=f"format version {values['format_version']}",
+        )
+    checksum, digest = values.pop("weights_sha256", None), values.pop("card_sha256", None)
+    if checksum is None or digest != _digest(values):
+        raise ModelError(
+            "edited-card", f"{path} was changed after it was written: its checksum differs"
+        )
+    return ModelCard.from_json(values), checksum
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ModelError(
+            "missing-file",
+            f"{path.parent} is no model folder: it has no {path.name}",
+            needed=f"{CARD} and {WEIGHTS}",
+        ) from None
+    except OSError as error:
+        raise MachineError("cannot-read-model", f"{path} could not be read: {error}") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _take_place(fresh: Path, folder: Path) -> None:
+    """Rename `fresh` to `folder`; a folder that stands there steps aside first, then goes."""
+    if folder.exists():
+        aside = Path(mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+        folder.rename(aside / folder.name)
+        fresh.rename(folder)
+        shutil.rmtree(aside)
+    else:
+        fresh.rename(folder)
+    parent = os.open(folder.parent, os.O_RDONLY)
+    os.fsync(parent)
+    os.close(parent)

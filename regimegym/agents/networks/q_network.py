@@ -1,0 +1,44 @@
+"""EnhancedQNetwork: an encoder of the market and dueling heads over the account."""
+
+import torch
+from torch import Tensor, nn
+
+from regimegym.agents.networks.dueling import DuelingHeads
+from regimegym.agents.networks.encoder import Encoder, build_encoder
+from regimegym.agents.networks.settings import NetworkSettings
+
+
+class EnhancedQNetwork(nn.Module):
+    """Q(market, account) and the regime of the last bar (DEFINITIONS §9)."""
+
+    def __init__(self, encoder: Encoder, heads: DuelingHeads) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.heads = heads
+
+    def encode(self, market: Tensor) -> tuple[Tensor, Tensor]:
+        """h (B, H) and regime logits (B, 4) of windows (B, T, F)."""
+        encoding = self.encoder(market)
+        return encoding.hidden, encoding.regime_logits
+
+    def q(self, h: Tensor, account: Tensor) -> Tensor:
+        """Q (B, A) of encodings (B, H) and account blocks (B, K)."""
+        return self.heads(h, account)
+
+    def forward(
+        self, market: Tensor, account: Tensor, attention: bool = False
+    ) -> tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor | None]:
+        """Q (B, A), regime probabilities (B, 4) and, when asked for, attention weights (B, T, T)."""
+        encoding = self.encoder(market)
+        q = self.q(encoding.hidden, account)
+        probabilities = torch.softmax(encoding.regime_logits, dim=-1)
+        return (q, probabilities, encoding.attention) if attention else (q, probabilities)
+
+
+def build_q_network(
+    window: int, n_features: int, n_account: int, n_actions: int, settings: NetworkSettings
+) -> EnhancedQNetwork:
+    """The Q network for windows (window, n_features) and K = n_account account fields."""
+    encoder = build_encoder(n_features, window, settings)
+    heads = DuelingHeads(encoder.memory_width, n_account, settings.head_width, n_actions)
+    return EnhancedQNetwork(encoder, heads)

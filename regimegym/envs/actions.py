@@ -1,0 +1,94 @@
+"""From an agent's action to a target weight (DEFINITIONS §1); NaN keeps the position."""
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from regimegym.common.actions import Action
+from regimegym.common.errors import RegimeGymError
+from regimegym.envs.settings import ActionSettings
+
+KEEP = np.nan  # the target of HOLD
+
+
+class ActionTranslator:
+    """The action space of one account and what its actions mean as target weights.
+
+    Args:
+        settings: mode, shorts and ladder.
+        max_leverage: weight of the largest continuous action.
+
+    Attributes:
+        space: Discrete(3) for `trade`, Discrete(len(ladder)) for `target`, Box (1,) for `continuous`.
+        weights: target weight of each discrete action, (A,) float64; None for `continuous`.
+    """
+
+    def __init__(self, settings: ActionSettings, max_leverage: float) -> None:
+        self.max_leverage = max_leverage
+        self.weights: np.ndarray | None
+        if settings.mode == "continuous":
+            self.weights = None
+            self.lowest_weight = -max_leverage if settings.allow_short else 0.0
+            self.space: spaces.Space = spaces.Box(-1.0, 1.0, (1,), np.float32)
+            return
+        if settings.mode == "trade":
+            self.weights = np.empty(len(Action))
+            self.weights[Action.HOLD] = KEEP
+            self.weights[Action.SELL] = -1.0 if settings.allow_short else 0.0
+            self.weights[Action.BUY] = 1.0
+        else:
+            self.weights = np.array(settings.ladder, np.float64)
+        self.space = spaces.Discrete(len(self.weights))
+
+    def targets(self, actions: Any, n_accounts: int) -> np.ndarray:
+        """(N,) target weights of N actions: (N,) whole numbers, or (N, 1) floats when continuous.
+
+        Raises:
+            RegimeGymError: the wrong number of actions, or one that is NaN, infinite or outside
+                the space; it names the account.
+        """
+        given = np.asarray(actions)
+        if given.size != n_accounts:
+            raise RegimeGymError(
+                "wrong-actions", f"needed {n_accounts} actions, one per account, got shape {given.shape}"
+            )
+        given = given.reshape(n_accounts)
+        if self.weights is None:
+            return self._continuous(given)
+        if given.dtype.kind not in "iu":
+            given = self._whole(given)
+        outside = (given < 0) | (given >= len(self.weights))
+        if outside.any():
+            raise _bad_action(given, outside, f"one of 0 … {len(self.weights) - 1}")
+        return self.weights[given]
+
+    def masks(self, n_accounts: int) -> np.ndarray:
+        """(N, A) bool, the admissible actions: all of them, since a redundant order costs nothing."""
+        if self.weights is None:
+            raise RegimeGymError("no-masks", "continuous actions have no masks; use mode trade or target")
+        return np.ones((n_accounts, len(self.weights)), bool)
+
+    def _continuous(self, given: np.ndarray) -> np.ndarray:
+        values = given.astype(np.float64)
+        outside = ~(np.abs(values) <= 1.0)  # also catches NaN
+        if outside.any():
+            raise _bad_action(values, outside, "a number in [-1, 1]")
+        return np.maximum(values * self.max_leverage, self.lowest_weight)
+
+    def _whole(self, given: np.ndarray) -> np.ndarray:
+        assert self.weights is not None
+        values = given.astype(np.float64)
+        broken = ~(values == np.floor(values))  # also catches NaN and infinity
+        broken |= np.isinf(values)
+        if broken.any():
+            raise _bad_action(values, broken, f"one of 0 … {len(self.weights) - 1}")
+        return values.astype(np.int64)
+
+
+def _bad_action(actions: np.ndarray, wrong: np.ndarray, needed: str) -> RegimeGymError:
+    account = int(np.flatnonzero(wrong)[0])
+    return RegimeGymError(
+        "bad-action",
+        f"the action of account {account} is {actions[account]}, needed {needed}",
+    )

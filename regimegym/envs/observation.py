@@ -1,0 +1,85 @@
+"""What an agent sees: a window of market features, or its row, and the state of its account."""
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numba import njit
+
+from regimegym.common.errors import ConfigError
+from regimegym.envs.state import (
+    BARS_HELD,
+    ENTRY_PRICE,
+    EQUITY,
+    EXPOSURE,
+    LAST_TARGET,
+    PEAK_EQUITY,
+    RECENT_TRADES,
+    UNITS,
+)
+
+OBSERVATIONS = ("window", "reference")
+ACCOUNT_FIELDS = (
+    "exposure",  # units · close / equity, clipped to ±10
+    "unrealised_return",  # tanh(10 · return of the open position since its average entry)
+    "bars_held",  # ln(1 + bars) / ln(1001), clipped to 1
+    "drawdown",  # (peak − equity) / peak, clipped to [0, 1]
+    "last_target",  # last executed target weight, clipped to ±10
+    "recent_trades",  # share of the last W decisions that traded
+)
+LOWEST = np.array([-10, -1, 0, 0, -10, 0], np.float32)
+HIGHEST = np.array([10, 1, 1, 1, 10, 1], np.float32)
+MOST_EXPOSURE = 10.0
+RETURN_GAIN = 10.0  # tanh of ten times the return: ±10 % is ±0.76
+LONG_HOLD = np.log1p(1000.0)  # a position this many bars old is as old as can be told
+MOST_ROWS = 2**31 - 1
+LARGEST = np.finfo(np.float32).max  # features are finite; their scale is the scaler's affair
+
+
+def check_observation(mode: str) -> str:
+    """`mode` itself, or ConfigError when it is not one of OBSERVATIONS."""
+    if mode not in OBSERVATIONS:
+        raise ConfigError(
+            "unknown-observation", f"'observation' must be one of {', '.join(OBSERVATIONS)}, got '{mode}'"
+        )
+    return mode
+
+
+def observation_space(mode: str, window: int, n_features: int) -> spaces.Dict:
+    """Dict of `account` (K,) float32 and `market` (W, F) float32 or `row` (1,) int64."""
+    account = spaces.Box(LOWEST, HIGHEST, dtype=np.float32)
+    if mode == "reference":
+        return spaces.Dict({"account": account, "row": spaces.Box(0, MOST_ROWS, (1,), np.int64)})
+    market = spaces.Box(-LARGEST, LARGEST, (window, n_features), np.float32)
+    return spaces.Dict({"account": account, "market": market})
+
+
+@njit(cache=True)
+def write_windows(features: np.ndarray, segment_start: np.ndarray, rows: np.ndarray, out: np.ndarray) -> None:
+    """Copy the windows that end at `rows` (N,) into `out` (N, W, F); zeros before the segment."""
+    length = out.shape[1]
+    for i in range(out.shape[0]):
+        row = rows[i]
+        missing = max(0, length - 1 - (row - segment_start[row]))
+        out[i, :missing] = 0.0
+        out[i, missing:] = features[row + 1 - length + missing : row + 1]
+
+
+@njit(cache=True)
+def write_account_blocks(bars: Any, rows: np.ndarray, accounts: np.ndarray, window: int, out: np.ndarray) -> None:
+    """Account blocks (N, K) float32 in the order of ACCOUNT_FIELDS, each account on its own row.
+
+    `accounts` is Accounts.values; the first N columns are used. `window` is W of recent trades.
+    """
+    for i in range(out.shape[0]):
+        units, peak = accounts[UNITS, i], accounts[PEAK_EQUITY, i]
+        gain = 0.0
+        if units != 0:
+            gain = bars[rows[i]].close / accounts[ENTRY_PRICE, i] - 1
+            gain = gain if units > 0 else -gain
+        out[i, 0] = min(max(accounts[EXPOSURE, i], -MOST_EXPOSURE), MOST_EXPOSURE)
+        out[i, 1] = np.tanh(RETURN_GAIN * gain)
+        out[i, 2] = min(np.log1p(accounts[BARS_HELD, i]) / LONG_HOLD, 1.0)
+        out[i, 3] = min((peak - accounts[EQUITY, i]) / peak, 1.0)
+        out[i, 4] = min(max(accounts[LAST_TARGET, i], -MOST_EXPOSURE), MOST_EXPOSURE)
+        out[i, 5] = accounts[RECENT_TRADES, i] / window

@@ -1,0 +1,306 @@
+"""Settings of the environment, validated once at construction (DEFINITIONS §5 and §6)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from regimegym.common.checks import (
+    check_at_least,
+    check_between,
+    check_choice,
+    check_not_negative,
+    check_number,
+    check_positive,
+)
+from regimegym.common.errors import ConfigError, RegimeGymError
+
+EXECUTIONS = ("next_open", "same_close")
+SPREAD_SOURCES = ("constant", "bars")
+CARRY_CLOCKS = ("per_bar", "elapsed")
+SIZINGS = ("post_cost", "pre_cost", "cash")
+REBALANCES = ("on_change", "always")
+MARGIN_CHECKS = ("close", "intrabar", "none")
+REWARD_KINDS = ("regime_aware", "log_return")
+ACTION_MODES = ("trade", "target", "continuous")
+STARTS = ("random", "sequential")
+
+
+@dataclass(frozen=True)
+class AccountSettings:
+    """How orders fill, what they cost and when an account is liquidated (DEFINITIONS §5).
+
+    Attributes:
+        initial_cash: money at the start of an episode, > 0.
+        execution: `next_open` fills at the next bar's open, `same_close` (optimistic) at the close
+            the decision was made on.
+        fee_rate: fee as a fraction of the traded money.
+        fixed_fee: fee per fill in money.
+        half_spread: half the quoted spread as a fraction of the mid price.
+        slippage: adverse price move of a fill as a fraction of the mid price.
+        spread_source: `constant` uses `half_spread`, `bars` the data's own spreads instead.
+        borrow_rate, debit_rate, credit_rate: per year, on the value of a short, on negative and
+            on free positive cash.
+        carry_clock: `per_bar` carries 1/periods_per_year a bar, `elapsed` the time between bars.
+        sizing: `post_cost` holds the weight after costs, `pre_cost` before, `cash` is all-in
+            buying power.
+        lot: units are whole multiples of it; 0 is fractional.
+        rebalance: `on_change` trades when the target changes, `always` re-targets at every order.
+        band: with `always`, weights nearer than this to the target are left alone.
+        max_leverage: target weights are clipped to ±max_leverage.
+        maintenance_margin: least equity as a fraction of the position's value, in [0, 1).
+        margin_check: `close`, `intrabar` (gap and trigger prices too) or `none` (equity ≤ 0 only).
+        floor_zero: a negative residual after a liquidation becomes 0.
+
+    Raises:
+        ConfigError: a setting is out of its range, with the value that came.
+    """
+
+    initial_cash: float = 10_000.0
+    execution: str = "next_open"
+    fee_rate: float = 0.001
+    fixed_fee: float = 0.0
+    half_spread: float = 0.0002
+    slippage: float = 0.0003
+    spread_source: str = "constant"
+    borrow_rate: float = 0.0
+    debit_rate: float = 0.0
+    credit_rate: float = 0.0
+    carry_clock: str = "per_bar"
+    sizing: str = "post_cost"
+    lot: float = 0.0
+    rebalance: str = "on_change"
+    band: float = 0.0
+    max_leverage: float = 1.0
+    maintenance_margin: float = 0.25
+    margin_check: str = "close"
+    floor_zero: bool = False
+
+    def __post_init__(self) -> None:
+        check_positive("initial_cash", self.initial_cash)
+        check_positive("max_leverage", self.max_leverage)
+        for name in ("fee_rate", "half_spread", "slippage", "maintenance_margin"):
+            value = getattr(self, name)
+            check_not_negative(name, value)
+            check_number(name, value, "< 1 (a fraction)", value < 1)
+        for name in ("fixed_fee", "borrow_rate", "debit_rate", "credit_rate", "lot", "band"):
+            check_not_negative(name, getattr(self, name))
+        check_choice("execution", self.execution, EXECUTIONS)
+        check_choice("spread_source", self.spread_source, SPREAD_SOURCES)
+        check_choice("carry_clock", self.carry_clock, CARRY_CLOCKS)
+        check_choice("sizing", self.sizing, SIZINGS)
+        check_choice("rebalance", self.rebalance, REBALANCES)
+        check_choice("margin_check", self.margin_check, MARGIN_CHECKS)
+        _check_flag("floor_zero", self.floor_zero)
+        cost_of_a_side = self.half_spread + self.slippage + self.fee_rate
+        check_number(
+            "max_leverage · (half_spread + slippage + fee_rate)",
+            self.max_leverage * cost_of_a_side,
+            "< 1, or no trade can reach its target",
+            self.max_leverage * cost_of_a_side < 1,
+        )
+
+
+@dataclass(frozen=True)
+class RewardSettings:
+    """The reward R = κ·[g·ℓ − penalties] of DEFINITIONS §6.
+
+    Attributes:
+        kind: `regime_aware`, or `log_return` (every scale 1, every penalty 0).
+        reward_scale: κ.
+        uptrend_reward_scale: s⁺ and s⁻ in an uptrend.
+        downtrend_positive_scale, downtrend_negative_scale: s⁺ and s⁻ in a downtrend.
+        plateau_positive_scale, plateau_negative_scale, oscillating_positive_scale,
+            oscillating_negative_scale: s⁺ and s⁻ of the other two regimes.
+        missed_uptrend_penalty: c_miss, per unit of exposure below `uptrend_target`.
+        uptrend_target: x*_UP, the exposure wanted in an uptrend (clipped to max_leverage).
+        size_penalty: c_size; needs a sized target, which is not built: only 0.
+        overtrading_penalty: c_over, on executed trades above `max_trades` (N_max) within the last
+            `max_trades_window` (W) decisions.
+        small_trade_penalty: c_small, on trades smaller than `minimum_trade` (q_min as a fraction
+            of equity).
+        unsafe_downtrend_reward: allows downtrend_negative_scale below downtrend_positive_scale,
+            which can pay for round trips without profit.
+
+    Raises:
+        ConfigError: a range is broken, or the smallest negative scale lies below the largest
+            positive one (a reward pump).
+    """
+
+    kind: str = "regime_aware"
+    reward_scale: float = 100.0
+    uptrend_reward_scale: float = 1.5
+    downtrend_positive_scale: float = 0.8
+    downtrend_negative_scale: float = 1.5
+    plateau_positive_scale: float = 1.0
+    plateau_negative_scale: float = 1.5
+    oscillating_positive_scale: float = 1.0
+    oscillating_negative_scale: float = 1.5
+    missed_uptrend_penalty: float = 2e-4
+    uptrend_target: float = 1.0
+    size_penalty: float = 0.0
+    overtrading_penalty: float = 1e-3
+    max_trades_window: int = 20
+    max_trades: int = 10
+    small_trade_penalty: float = 1e-4
+    minimum_trade: float = 0.01
+    unsafe_downtrend_reward: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("kind", self.kind, REWARD_KINDS)
+        check_positive("reward_scale", self.reward_scale)
+        for name in (
+            "missed_uptrend_penalty",
+            "size_penalty",
+            "overtrading_penalty",
+            "small_trade_penalty",
+            "uptrend_target",
+        ):
+            check_not_negative(name, getattr(self, name))
+        check_positive("minimum_trade", self.minimum_trade)
+        check_at_least("max_trades_window", self.max_trades_window, 1)
+        check_at_least("max_trades", self.max_trades, 0)
+        _check_flag("unsafe_downtrend_reward", self.unsafe_downtrend_reward)
+        self._check_no_pump()
+        if self.size_penalty > 0:
+            raise ConfigError(
+                "not-built", f"'size_penalty' must be 0, got {self.size_penalty}: sized targets are not built"
+            )
+
+    @property
+    def positive_scales(self) -> tuple[float, float, float, float]:
+        """s⁺ in the order of Regime."""
+        return (
+            self.uptrend_reward_scale,
+            self.downtrend_positive_scale,
+            self.plateau_positive_scale,
+            self.oscillating_positive_scale,
+        )
+
+    @property
+    def negative_scales(self) -> tuple[float, float, float, float]:
+        """s⁻ in the order of Regime."""
+        return (
+            self.uptrend_reward_scale,
+            self.downtrend_negative_scale,
+            self.plateau_negative_scale,
+            self.oscillating_negative_scale,
+        )
+
+    def _check_no_pump(self) -> None:
+        for name in (
+            "uptrend_reward_scale",
+            "downtrend_positive_scale",
+            "downtrend_negative_scale",
+            "plateau_positive_scale",
+            "plateau_negative_scale",
+            "oscillating_positive_scale",
+            "oscillating_negative_scale",
+        ):
+            check_positive(name, getattr(self, name))
+        bound = list(self.negative_scales)
+        if self.unsafe_downtrend_reward:
+            bound.pop(1)
+        largest = max(self.positive_scales)
+        if min(bound) < largest:
+            raise ConfigError(
+                "reward-pump",
+                f"the smallest negative reward scale {min(bound)} lies below the largest positive one {largest}",
+                needed="every negative scale ≥ every positive scale > 0, or round trips without profit pay",
+                found=f"positive {self.positive_scales}, negative {self.negative_scales}"
+                " (uptrend, downtrend, plateau, oscillating)",
+            )
+
+
+@dataclass(frozen=True)
+class ActionSettings:
+    """What an action means.
+
+    Attributes:
+        mode: `trade` (HOLD, SELL, BUY of common.actions), `target` (index into `ladder`) or
+            `continuous` (one number in [−1, 1]; times max_leverage it is the target weight).
+        allow_short: `trade`: SELL targets −1 instead of 0; `continuous`: without it a negative
+            weight means 0. A ladder speaks for itself.
+        ladder: target weights of mode `target`, strictly increasing.
+    """
+
+    mode: str = "trade"
+    allow_short: bool = False
+    ladder: Sequence[float] = (-1.0, 0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        check_choice("mode", self.mode, ACTION_MODES)
+        _check_flag("allow_short", self.allow_short)
+        steps = tuple(self.ladder)
+        for i, weight in enumerate(steps):
+            check_number(f"ladder[{i}]", weight, "a finite weight", True)
+        if len(steps) < 2 or any(a >= b for a, b in pairwise(steps)):
+            raise ConfigError("bad-ladder", f"'ladder' needs two or more strictly increasing weights, got {steps}")
+        object.__setattr__(self, "ladder", tuple(float(weight) for weight in steps))
+
+
+@dataclass(frozen=True)
+class EpisodeSettings:
+    """Shape of an episode and of its market observation.
+
+    Attributes:
+        window: bars of history in an observation.
+        length: decisions of an episode; it spans length + 1 rows.
+        start: `random` start rows, or `sequential` episodes that tile the rows in order.
+    """
+
+    window: int = 30
+    length: int = 512
+    start: str = "random"
+
+    def __post_init__(self) -> None:
+        check_at_least("window", self.window, 1)
+        check_at_least("length", self.length, 2)
+        check_choice("start", self.start, STARTS)
+        if self.window > self.length:
+            raise ConfigError(
+                "window-too-long",
+                f"a window longer than the episode: 'window' is {self.window} bars, 'length' {self.length} decisions",
+                needed="window ≤ length",
+            )
+
+
+@dataclass(frozen=True)
+class EnvSettings:
+    """Everything an environment needs besides its tape."""
+
+    account: AccountSettings = field(default_factory=AccountSettings)
+    reward: RewardSettings = field(default_factory=RewardSettings)
+    action: ActionSettings = field(default_factory=ActionSettings)
+    episode: EpisodeSettings = field(default_factory=EpisodeSettings)
+
+    def __post_init__(self) -> None:
+        leverage = self.account.max_leverage
+        highest = max(abs(weight) for weight in self.action.ladder)
+        if self.action.mode == "target":
+            check_between("the largest |weight| of 'ladder'", highest, 0.0, leverage)
+
+
+def env_settings_from(config: Any) -> EnvSettings:
+    """EnvSettings of a composed Hydra config: its `env` group refers to `costs` and `reward`.
+
+    Raises:
+        ConfigError: the plain message of the setting that is wrong, without Hydra's wrapping.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    try:
+        return instantiate(config.env)
+    except InstantiationException as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, RegimeGymError):
+                raise cause from None
+            cause = cause.__cause__
+        raise
+
+
+def _check_flag(name: str, value: bool) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError("not-a-flag", f"'{name}' must be true or false, got {value!r}")

@@ -1,0 +1,268 @@
+"""What the kernel reads and writes: bars, rules and accounts as plain arrays.
+
+Parameters and state are different things: `rules` never change while an environment lives,
+`Accounts` change at every step. Accounts are kept as one row per field (struct of arrays), all in
+one float64 matrix, so that a compiled call unpacks one array instead of fourteen.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from regimegym.envs.settings import (
+    CARRY_CLOCKS,
+    EXECUTIONS,
+    MARGIN_CHECKS,
+    REBALANCES,
+    SIZINGS,
+    SPREAD_SOURCES,
+    EnvSettings,
+)
+from regimegym.features.tape import MarketTape
+
+# --- bars ----------------------------------------------------------------------------------------
+
+BAR = np.dtype(
+    [
+        ("open", "f8"),
+        ("high", "f8"),
+        ("low", "f8"),
+        ("close", "f8"),
+        ("half_spread_open", "f8"),
+        ("half_spread_close", "f8"),
+        ("timestamp", "i8"),
+        ("regime", "i8"),
+    ]
+)  # 64 bytes: an account on any row of the tape touches one cache line
+
+
+def bar_records(tape: MarketTape) -> np.ndarray:
+    """(T,) read-only records BAR of a tape's rows: mids, half-spreads, UTC nanoseconds, regime codes."""
+    bars = np.empty(len(tape), BAR)
+    for name in ("open", "high", "low", "close", "half_spread_open", "half_spread_close"):
+        bars[name] = getattr(tape, name)
+    bars["timestamp"] = tape.timestamps
+    bars["regime"] = tape.regimes
+    bars.flags.writeable = False
+    return bars
+
+
+# --- rules ---------------------------------------------------------------------------------------
+
+NEXT_OPEN, SAME_CLOSE = range(2)
+CONSTANT_SPREAD, BAR_SPREAD = range(2)
+PER_BAR, ELAPSED = range(2)
+POST_COST, PRE_COST, CASH_SIZING = range(3)
+ON_CHANGE, ALWAYS = range(2)
+CHECK_CLOSE, CHECK_INTRABAR, CHECK_NONE = range(3)
+
+_CODES = {
+    "execution": EXECUTIONS,
+    "spread_source": SPREAD_SOURCES,
+    "carry_clock": CARRY_CLOCKS,
+    "sizing": SIZINGS,
+    "rebalance": REBALANCES,
+    "margin_check": MARGIN_CHECKS,
+}
+_NUMBERS = (
+    "fee_rate",
+    "fixed_fee",
+    "half_spread",
+    "slippage",
+    "borrow_rate",
+    "debit_rate",
+    "credit_rate",
+    "lot",
+    "band",
+    "max_leverage",
+    "maintenance_margin",
+)
+_PENALTIES = ("missed_uptrend_penalty", "overtrading_penalty", "small_trade_penalty")
+
+RULES = np.dtype(
+    [(name, "i8") for name in _CODES]
+    + [(name, "f8") for name in (*_NUMBERS, *_PENALTIES)]
+    + [
+        ("floor_zero", "i8"),
+        ("years_per_bar", "f8"),
+        ("reward_scale", "f8"),
+        ("positive_scale", "f8", (5,)),
+        ("negative_scale", "f8", (5,)),
+        ("uptrend_target", "f8"),
+        ("max_trades_window", "i8"),
+        ("max_trades", "i8"),
+        ("minimum_trade", "f8"),
+    ]
+)
+
+
+def rule_record(settings: EnvSettings, periods_per_year: float) -> np.ndarray:
+    """(1,) record RULES: the account's and the reward's settings as the kernel reads them.
+
+    Scales are indexed by Regime; the last one belongs to UNKNOWN (index −1) and is the
+    oscillating one. With `margin_check: none` the maintenance margin is 0: only equity ≤ 0 counts.
+    """
+    account, reward = settings.account, settings.reward
+    rules = np.zeros(1, RULES)
+    for name, choices in _CODES.items():
+        rules[name] = choices.index(getattr(account, name))
+    for name in _NUMBERS:
+        rules[name] = getattr(account, name)
+    if account.margin_check == "none":
+        rules["maintenance_margin"] = 0.0
+    rules["floor_zero"] = account.floor_zero
+    rules["years_per_bar"] = 1.0 / periods_per_year
+    rules["reward_scale"] = reward.reward_scale
+    rules["uptrend_target"] = min(reward.uptrend_target, account.max_leverage)
+    rules["max_trades_window"] = reward.max_trades_window
+    rules["max_trades"] = reward.max_trades
+    rules["minimum_trade"] = reward.minimum_trade
+    if reward.kind == "log_return":
+        rules["positive_scale"] = rules["negative_scale"] = 1.0
+    else:
+        rules["positive_scale"] = (*reward.positive_scales, reward.positive_scales[3])
+        rules["negative_scale"] = (*reward.negative_scales, reward.negative_scales[3])
+        for name in _PENALTIES:
+            rules[name] = getattr(reward, name)
+    rules.flags.writeable = False
+    return rules
+
+
+# --- accounts ------------------------------------------------------------------------------------
+
+ACCOUNT_ROWS = (
+    "cash",
+    "units",
+    "equity",
+    "exposure",
+    "entry_price",
+    "bars_held",
+    "peak_equity",
+    "start_equity",
+    "last_target",
+    "decisions",
+    "recent_trades",
+    "trades",
+    "reward_sum",
+    "done",
+)
+(
+    CASH,
+    UNITS,
+    EQUITY,
+    EXPOSURE,
+    ENTRY_PRICE,
+    BARS_HELD,
+    PEAK_EQUITY,
+    START_EQUITY,
+    LAST_TARGET,
+    DECISIONS,
+    RECENT_TRADES,
+    TRADES,
+    REWARD_SUM,
+    DONE,
+) = range(len(ACCOUNT_ROWS))
+
+
+@dataclass(frozen=True, eq=False)
+class Accounts:
+    """State of N accounts, each at the mark of the row it stands on.
+
+    Attributes:
+        values: (14, N) float64, one row per field of ACCOUNT_ROWS; the properties below are views.
+        ring: (N, W) uint8, whether each of the last W decisions traded.
+    """
+
+    values: np.ndarray
+    ring: np.ndarray
+
+    def __len__(self) -> int:
+        return self.values.shape[1]
+
+    @property
+    def cash(self) -> np.ndarray:
+        """(N,) money, negative when borrowed."""
+        return self.values[CASH]
+
+    @property
+    def units(self) -> np.ndarray:
+        """(N,) units of the instrument, negative when short."""
+        return self.values[UNITS]
+
+    @property
+    def equity(self) -> np.ndarray:
+        """(N,) V, money: cash + units · close of the row."""
+        return self.values[EQUITY]
+
+    @property
+    def exposure(self) -> np.ndarray:
+        """(N,) units · close / equity; 0 where equity ≤ 0."""
+        return self.values[EXPOSURE]
+
+    @property
+    def entry_price(self) -> np.ndarray:
+        """(N,) average fill price of the open position; 0 when flat."""
+        return self.values[ENTRY_PRICE]
+
+    @property
+    def bars_held(self) -> np.ndarray:
+        """(N,) marks since the position was opened; 0 when flat."""
+        return self.values[BARS_HELD]
+
+    @property
+    def peak_equity(self) -> np.ndarray:
+        """(N,) highest mark so far, the start included."""
+        return self.values[PEAK_EQUITY]
+
+    @property
+    def start_equity(self) -> np.ndarray:
+        """(N,) equity the account began with."""
+        return self.values[START_EQUITY]
+
+    @property
+    def last_target(self) -> np.ndarray:
+        """(N,) last executed target weight, after clipping."""
+        return self.values[LAST_TARGET]
+
+    @property
+    def decisions(self) -> np.ndarray:
+        """(N,) decisions taken since the start."""
+        return self.values[DECISIONS]
+
+    @property
+    def recent_trades(self) -> np.ndarray:
+        """(N,) n_W, executed trades among the last W decisions."""
+        return self.values[RECENT_TRADES]
+
+    @property
+    def trades(self) -> np.ndarray:
+        """(N,) executed orders since the start."""
+        return self.values[TRADES]
+
+    @property
+    def reward_sum(self) -> np.ndarray:
+        """(N,) shaped reward since the start."""
+        return self.values[REWARD_SUM]
+
+    @property
+    def done(self) -> np.ndarray:
+        """(N,) 1.0 where the account was liquidated."""
+        return self.values[DONE]
+
+
+def new_accounts(n_accounts: int, settings: EnvSettings) -> Accounts:
+    """`n_accounts` fresh accounts: all cash, flat, nothing of an earlier episode."""
+    accounts = Accounts(
+        np.zeros((len(ACCOUNT_ROWS), n_accounts)),
+        np.zeros((n_accounts, settings.reward.max_trades_window), np.uint8),
+    )
+    open_accounts(accounts, slice(None), settings.account.initial_cash)
+    return accounts
+
+
+def open_accounts(accounts: Accounts, which: np.ndarray | slice, initial_cash: float) -> None:
+    """Make the accounts `which` (indices) fresh, in place, with `initial_cash` of money."""
+    accounts.values[:, which] = 0.0
+    accounts.ring[which] = 0
+    for field in (CASH, EQUITY, PEAK_EQUITY, START_EQUITY):
+        accounts.values[field, which] = initial_cash

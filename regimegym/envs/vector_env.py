@@ -1,0 +1,160 @@
+"""TradingVectorEnv: N accounts as one gymnasium vector environment."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.utils.seeding import np_random
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from regimegym.common.checks import check_at_least
+from regimegym.common.errors import ConfigError
+from regimegym.envs.batch import AccountBatch, EpisodeEnd
+from regimegym.envs.default_market import default_tape
+from regimegym.envs.settings import EnvSettings
+from regimegym.features.splits import RowRange
+from regimegym.features.tape import MarketTape
+
+
+class TradingVectorEnv(VectorEnv):
+    """N accounts on one tape, number by number what N TradingEnv would be.
+
+    Account i draws its starts from a generator of its own, seeded `seed + i`. An episode that ends
+    begins anew in the same step (AutoresetMode.SAME_STEP): the observation returned is the new
+    episode's first, the last one of the old lies in `infos["final_obs"]`, its info in
+    `infos["final_info"]`.
+
+    Args:
+        num_envs: N ≥ 1.
+        tape, settings, rows, observation: as for TradingEnv.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        tape: MarketTape | None = None,
+        settings: EnvSettings | None = None,
+        rows: RowRange | None = None,
+        observation: str = "window",
+    ) -> None:
+        check_at_least("num_envs", num_envs, 1)
+        tape = default_tape() if tape is None else tape
+        self.num_envs = num_envs
+        self.batch = AccountBatch(num_envs, tape, settings or EnvSettings(), rows, observation)
+        self.tape, self.settings, self.rows = self.batch.tape, self.batch.settings, self.batch.limits
+        self.single_observation_space = self.batch.space
+        self.single_action_space = self.batch.actions.space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._generators: list[np.random.Generator] = []
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Begin N episodes; account i is seeded with `seed + i`, or `seed[i]`. There are no `options`."""
+        if options:
+            raise ConfigError("unknown-option", f"reset has no options, got {', '.join(options)}")
+        self._seed(seed)
+        everyone = np.ones(self.num_envs, bool)
+        self.batch.reset(np.flatnonzero(everyone), self._generators)
+        return self.batch.observe(), _with_masks(self._begun(), everyone)
+
+    def step(
+        self, actions: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """One decision of every account; those whose episode ends stand in a new one afterwards.
+
+        Raises:
+            RegimeGymError: an action is NaN or outside the space; names the account.
+        """
+        batch, n = self.batch, self.num_envs
+        rows = batch.rows.copy()
+        batch.step(actions)
+        result = batch.result
+        observation = batch.observe()
+        rewards = result.reward[:n].copy()
+        terminated, truncated = batch.terminated.copy(), batch.truncated.copy()
+        infos = {
+            "row": rows,
+            "regime": self.tape.regimes[rows].astype(np.int64),
+            "log_return": result.log_return[:n].copy(),
+            "equity": batch.accounts.equity[:n].copy(),
+            "exposure": batch.accounts.exposure[:n].copy(),
+            "traded": result.traded[:n] > 0,
+        }
+        ended = np.flatnonzero(terminated | truncated)
+        if len(ended):
+            observation, infos = self._begin_anew(ended, observation, infos)
+        else:
+            infos = _with_masks(infos, np.ones(n, bool))
+        return observation, rewards, terminated, truncated, infos
+
+    def action_masks(self) -> np.ndarray:
+        """(N, A) bool, the admissible actions (all of them)."""
+        return self.batch.actions.masks(self.num_envs)
+
+    def _seed(self, seed: int | list[int | None] | None) -> None:
+        if seed is None and self._generators:
+            return
+        n = self.num_envs
+        seeds: Sequence[int | None]
+        seeds = range(seed, seed + n) if isinstance(seed, int) else seed or [None] * n
+        if len(seeds) != n:
+            raise ConfigError("wrong-seeds", f"needed {n} seeds, one per account, got {len(seeds)}")
+        self._generators = [np_random(one)[0] for one in seeds]
+        self._np_random, self._np_random_seed = self._generators[0], seeds[0]
+        self.batch.episodes[:] = 0
+
+    def _begun(self) -> dict[str, np.ndarray]:
+        """What every account's info says of the row it stands on."""
+        rows, n = self.batch.rows, self.num_envs
+        return {
+            "row": rows.copy(),
+            "regime": self.tape.regimes[rows].astype(np.int64),
+            "equity": self.batch.accounts.equity[:n].copy(),
+            "exposure": self.batch.accounts.exposure[:n].copy(),
+        }
+
+    def _end_infos(self, ended: np.ndarray) -> dict[str, np.ndarray]:
+        """Statistics of the finished episodes, (N,) each; 0 where none finished."""
+        ends = [self.batch.episode_end(int(i)) for i in ended]
+        columns = {}
+        for name in EpisodeEnd._fields:
+            values = np.array([getattr(end, name) for end in ends])
+            columns[name] = np.zeros(self.num_envs, values.dtype)
+            columns[name][ended] = values
+        return columns
+
+    def _begin_anew(
+        self, ended: np.ndarray, last: dict[str, np.ndarray], infos: dict[str, np.ndarray]
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Reset the accounts `ended`; their last observation and info move to final_obs, final_info."""
+        mask = np.zeros(self.num_envs, bool)
+        mask[ended] = True
+        final_obs = np.full(self.num_envs, None, object)
+        for i in ended:
+            final_obs[i] = {name: value[i].copy() for name, value in last.items()}
+        final_info = {name: _where(mask, value) for name, value in infos.items()} | self._end_infos(ended)
+        self.batch.reset(ended, self._generators)
+        begun = self._begun()
+        merged: dict[str, Any] = {"final_obs": final_obs, "_final_obs": mask}
+        merged |= {"final_info": _with_masks(final_info, mask), "_final_info": mask.copy()}
+        for name, value in infos.items():
+            if name in begun:
+                merged |= _with_masks({name: np.where(mask, begun[name], value)}, np.ones_like(mask))
+            elif not mask.all():  # gymnasium leaves out what no account has
+                merged |= _with_masks({name: _where(~mask, value)}, ~mask)
+        return self.batch.observe(), merged
+
+
+def _where(mask: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """`value` where `mask`, else 0, in its own dtype."""
+    return np.where(mask, value, np.zeros((), value.dtype))
+
+
+def _with_masks(infos: dict[str, np.ndarray], mask: np.ndarray) -> dict[str, np.ndarray]:
+    """gymnasium's convention: beside every `name` stands `_name`, True where an account has it."""
+    return infos | {f"_{name}": mask.copy() for name in infos}

@@ -1,0 +1,198 @@
+"""Evaluation: everything that is measured about one policy on one stretch of bars."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from regimegym.common.policy import Policy
+from regimegym.common.seeding import generator
+from regimegym.envs.settings import EnvSettings
+from regimegym.envs.state import bar_records
+from regimegym.evaluate.baselines import BuyAndHold, run_baselines
+from regimegym.evaluate.cost_curve import CostCurve, scaled_costs
+from regimegym.evaluate.intervals import Interval, log_return_intervals, sharpe_intervals
+from regimegym.evaluate.metrics import all_metrics, simple_returns
+from regimegym.evaluate.regime_table import per_regime
+from regimegym.evaluate.rollout import Bound, Lane, bind, walk
+from regimegym.evaluate.settings import EvaluationSettings
+from regimegym.evaluate.trajectory import Trajectory
+from regimegym.evaluate.verdict import Evidence, Verdict, judge
+from regimegym.features.splits import RowRange
+from regimegym.features.tape import MarketTape
+
+POLICY_KEYS = ("agent", "buy_and_hold", "ma_cross", "random", "flat")
+SIMPLE_RULES = ("ma_cross",)
+
+
+class Intervals(NamedTuple):
+    """Bootstrap intervals, by policy; `above` is agent minus that policy, paired."""
+
+    log_return: dict[str, Interval]
+    sharpe_ratio: dict[str, Interval]
+    log_return_above: dict[str, Interval]
+    sharpe_ratio_above: dict[str, Interval]
+    block_length: float
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Results of an agent and the baselines on the same bars, costs and execution.
+
+    Attributes:
+        part: `validation` or `test`.
+        symbol: name of the instrument.
+        trajectories: by policy in the order of POLICY_KEYS, `agent` first.
+        labels: names of the policies for people.
+        metrics: by policy, all of METRICS; undefined ones are NaN.
+        random_band: (2, n + 1) 5 % and 95 % quantile of the random traders' equity, money.
+        intervals: bootstrap intervals of log return and Sharpe ratio.
+        regimes: by policy, the table of `per_regime`.
+        costs: the cost curve.
+        settings, evaluation: what it was measured under.
+    """
+
+    part: str
+    symbol: str
+    trajectories: dict[str, Trajectory]
+    labels: dict[str, str]
+    metrics: dict[str, dict[str, float]]
+    random_band: np.ndarray
+    intervals: Intervals
+    regimes: dict[str, dict[str, dict[str, float]]]
+    costs: CostCurve
+    settings: EnvSettings
+    evaluation: EvaluationSettings
+
+    @property
+    def agent(self) -> Trajectory:
+        """The agent's trajectory."""
+        return self.trajectories["agent"]
+
+    @property
+    def years(self) -> float:
+        """Length of the part in years of the data's own calendar."""
+        return len(self.agent) / self.agent.periods_per_year
+
+    def evidence(self, test_looks_before: int | None = None) -> Evidence:
+        """What the verdict looks at."""
+        best = max(SIMPLE_RULES, key=lambda key: self.metrics[key]["log_return"])
+        return Evidence(
+            log_return=self.intervals.log_return["agent"],
+            above_buy_and_hold=self.intervals.log_return_above["buy_and_hold"],
+            buy_and_hold_log_return=self.intervals.log_return["buy_and_hold"].value,
+            best_rule=self.labels[best],
+            above_best_rule=self.intervals.log_return_above[best],
+            break_even=self.costs.break_even_flat,
+            n_trades=self.agent.n_trades,
+            n_bars=len(self.agent),
+            years=self.years,
+            level=self.evaluation.intervals.level,
+            terminated=self.agent.terminated,
+            optimistic_fills=self.settings.account.execution == "same_close",
+            test_looks_before=test_looks_before,
+        )
+
+    def verdict(self, test_looks_before: int | None = None) -> Verdict:
+        """Stamp, sentences and checks, given how often this part was looked at before."""
+        return judge(self.evidence(test_looks_before), self.evaluation.verdict)
+
+
+def evaluate_policy(
+    policy: Policy,
+    tape: MarketTape,
+    settings: EnvSettings,
+    rows: RowRange,
+    part: str,
+    random_seed: int,
+    label: str = "Agent",
+    evaluation: EvaluationSettings | None = None,
+) -> Evaluation:
+    """Measure `policy` and the baselines on `rows`; the same call gives the same numbers.
+
+    Args:
+        policy: memoryless or not; what it computes for the tape is computed once.
+        tape, settings, rows: as of `rollout`.
+        part: name of the rows, `validation` or `test`.
+        random_seed: of the random traders and the bootstrap.
+        label: name of the agent for people.
+        evaluation: what to measure; the defaults where None.
+
+    Raises:
+        RunError: `bad-rows`, as of `rollout`.
+    """
+    evaluation = evaluation or EvaluationSettings()
+    agent, costs = _agent_and_costs(policy, tape, settings, rows, evaluation)
+    runs = run_baselines(
+        tape,
+        settings,
+        rows,
+        random_seed,
+        agent.n_trades,
+        evaluation.random_accounts,
+        evaluation.cross(tape.timeframe_ns),
+    )
+    found = {"agent": agent, **runs.trajectories}
+    trajectories = {key: found[key] for key in POLICY_KEYS}
+    return Evaluation(
+        part=part,
+        symbol=tape.symbol,
+        trajectories=trajectories,
+        labels={"agent": label, **runs.labels},
+        metrics={key: all_metrics(trajectory) for key, trajectory in trajectories.items()},
+        random_band=runs.random_band,
+        intervals=_intervals(trajectories, evaluation, random_seed),
+        regimes={key: per_regime(trajectory) for key, trajectory in trajectories.items()},
+        costs=costs,
+        settings=settings,
+        evaluation=evaluation,
+    )
+
+
+def _agent_and_costs(
+    policy: Policy, tape: MarketTape, settings: EnvSettings, rows: RowRange, evaluation: EvaluationSettings
+) -> tuple[Trajectory, CostCurve]:
+    """The agent under the assumed costs, and under scaled ones, walked side by side."""
+    multiples = [m for m in evaluation.cost_multiples if _is_possible(settings, m)]
+    lanes = [_cost_lane(tape, settings, multiple) for multiple in multiples]
+    agents = [lane[0] for lane in walk(bind(policy, tape, rows), tape, lanes, rows)]
+    held = [lane[0] for lane in walk(Bound(BuyAndHold(settings), True), tape, lanes, rows)]
+    curve = CostCurve(
+        np.array(multiples),
+        np.array([trajectory.log_returns.sum() for trajectory in agents]),
+        np.array([trajectory.log_returns.sum() for trajectory in held]),
+    )
+    return agents[multiples.index(1.0)], curve
+
+
+def _is_possible(settings: EnvSettings, multiple: float) -> bool:
+    """Whether scaled costs still leave something to trade with."""
+    account = settings.account
+    one_way = account.fee_rate + account.half_spread + account.slippage
+    return multiple * one_way * account.max_leverage < 1.0
+
+
+def _cost_lane(tape: MarketTape, settings: EnvSettings, multiple: float) -> Lane:
+    bars = bar_records(tape).copy()
+    bars["half_spread_open"] *= multiple
+    bars["half_spread_close"] *= multiple
+    return Lane(scaled_costs(settings, multiple), bars)
+
+
+def _intervals(trajectories: dict[str, Trajectory], evaluation: EvaluationSettings, random_seed: int) -> Intervals:
+    settings = evaluation.intervals
+    keys = list(trajectories)
+    log_returns = np.stack([trajectory.log_returns for trajectory in trajectories.values()])
+    returns = np.stack([simple_returns(trajectory.equity) for trajectory in trajectories.values()])
+    periods = trajectories["agent"].periods_per_year
+    own, above = log_return_intervals(log_returns, settings, generator(random_seed, "interval-log-return"))
+    own_sharpe, above_sharpe = sharpe_intervals(
+        returns, periods, settings, generator(random_seed, "interval-sharpe-ratio")
+    )
+    return Intervals(
+        dict(zip(keys, own, strict=True)),
+        dict(zip(keys, own_sharpe, strict=True)),
+        dict(zip(keys[1:], above, strict=True)),
+        dict(zip(keys[1:], above_sharpe, strict=True)),
+        settings.block_length(log_returns.shape[1]),
+    )

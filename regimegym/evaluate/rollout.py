@@ -1,0 +1,185 @@
+"""Rollout: a policy walks once over a range of bars, and what its accounts did is recorded.
+
+There are no episodes here: the accounts start with cash on the first row and live through to the
+last. Time advances in envs.core.step_batch alone. Nothing is drawn at random; a policy that is
+random brings its own generators, so the same call gives the same trajectories.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from regimegym.common.errors import RunError
+from regimegym.common.policy import Observations, Policy, TapePolicy
+from regimegym.envs.actions import ActionTranslator
+from regimegym.envs.core import LOG_RETURN, N_FILLS, REWARD, StepResult, new_result, step_batch
+from regimegym.envs.observation import ACCOUNT_FIELDS, write_account_blocks
+from regimegym.envs.settings import EnvSettings
+from regimegym.envs.state import (
+    CASH,
+    EQUITY,
+    EXPOSURE,
+    UNITS,
+    bar_records,
+    new_accounts,
+    rule_record,
+)
+from regimegym.evaluate.trajectory import FILL_DTYPE, Trajectory
+from regimegym.features.splits import RowRange
+from regimegym.features.tape import MarketTape
+
+MARKS = [CASH, UNITS, EQUITY, EXPOSURE]
+MARK_NAMES = ("cash", "units", "equity", "exposure")
+STEPS = [REWARD, LOG_RETURN]
+
+
+class Lane(NamedTuple):
+    """Accounts that live under the same settings on the same bars; lanes share the decisions' batch."""
+
+    settings: EnvSettings
+    bars: np.ndarray  # envs.state.BAR records of the tape's rows
+    n_accounts: int = 1
+
+
+class _Record:
+    """Marks, steps and fills of one lane while it walks; the accounts are stepped in place."""
+
+    def __init__(self, lane: Lane, n_steps: int, periods_per_year: float) -> None:
+        self.bars = lane.bars
+        self.translator = ActionTranslator(lane.settings.action, lane.settings.account.max_leverage)
+        self.rules = rule_record(lane.settings, periods_per_year)
+        self.accounts = new_accounts(lane.n_accounts, lane.settings)
+        room = new_result(self.accounts)
+        self.out = StepResult(self.accounts, room.values, room.fills)
+        self.marks = np.empty((n_steps + 1, len(MARKS), lane.n_accounts))
+        self.steps = np.empty((n_steps, len(STEPS), lane.n_accounts))
+        self.fills: list[list[tuple]] = [[] for _ in range(lane.n_accounts)]
+        self.marks[0] = self.accounts.values[MARKS]
+
+    def step(self, k: int, rows: np.ndarray, actions: np.ndarray) -> None:
+        """Decision k, at `rows`, with the `actions` of this lane's accounts."""
+        targets = self.translator.targets(actions, len(rows))
+        result = step_batch(self.bars, self.rules, rows, self.accounts, targets, self.out)
+        self.marks[k + 1] = result.accounts.values[MARKS]
+        self.steps[k] = result.values[STEPS]
+        n_fills = result.values[N_FILLS]
+        if n_fills.any():
+            for account in np.flatnonzero(n_fills):
+                self._note(k, int(account), result.fills[account, : int(n_fills[account])])
+
+    def _note(self, k: int, account: int, records: np.ndarray) -> None:
+        for row, units, mid, price, fee, reason in records.tolist():
+            side = 1 if units > 0 else -1
+            self.fills[account].append((k, row, side, abs(units), mid, price, fee, reason))
+
+
+def rollout(
+    policy: Policy, tape: MarketTape, settings: EnvSettings, rows: RowRange, n_accounts: int = 1
+) -> list[Trajectory]:
+    """One continuous pass over `rows`: decisions on rows start … stop − 2, the last row is a mark.
+
+    Args:
+        policy: a TapePolicy is asked by tape rows, any other is shown windows.
+        tape: the market.
+        settings: accounts, reward, actions; of the episode only the window length counts.
+        rows: inside one segment of the tape, after its warm-up.
+        n_accounts: accounts that walk side by side.
+
+    Raises:
+        RunError: `bad-rows`, fewer than two rows, or rows outside a segment's usable part.
+    """
+    lane = Lane(settings, bar_records(tape), n_accounts)
+    return walk(bind(policy, tape, rows), tape, [lane], rows)[0]
+
+
+class Bound(NamedTuple):
+    """A policy as it is asked on a stretch of the tape."""
+
+    policy: Policy
+    by_row: bool  # its observations hold tape rows instead of windows
+
+
+def bind(policy: Policy, tape: MarketTape, rows: RowRange) -> Bound:
+    """Bound to the tape where the policy can be; what it computes for the tape is computed here, once."""
+    if isinstance(policy, TapePolicy):
+        return Bound(policy.on_tape(tape, rows.start, rows.stop), True)
+    return Bound(policy, False)
+
+
+def walk(bound: Bound, tape: MarketTape, lanes: Sequence[Lane], rows: RowRange) -> list[list[Trajectory]]:
+    """Trajectories of every lane; the accounts of all lanes decide in one batch."""
+    _check_rows(tape, rows)
+    records = [_Record(lane, rows.count - 1, tape.periods_per_year) for lane in lanes]
+    parts = _slices([lane.n_accounts for lane in lanes])
+    actions = []
+    state: Any = None
+    starts = np.ones(parts[-1].stop, dtype=bool)
+    window = lanes[0].settings.episode.window
+    for k in range(rows.count - 1):
+        at = np.full(len(starts), rows.start + k)
+        observations = _observe(bound, tape, at, records, parts, window)
+        decision, state = bound.policy.act(observations, state, starts)
+        starts = np.zeros(len(starts), dtype=bool)
+        taken = np.asarray(decision.action)
+        actions.append(taken)
+        for record, part in zip(records, parts, strict=True):
+            record.step(k, at[part], taken[part])
+    all_actions = np.stack(actions)
+    return [
+        [_trajectory(tape, rows, record, all_actions[:, part], i) for i in range(len(record.accounts))]
+        for record, part in zip(records, parts, strict=True)
+    ]
+
+
+def _check_rows(tape: MarketTape, rows: RowRange) -> None:
+    usable = [s.first_row <= rows.start and rows.stop <= s.stop for s in tape.segments]
+    if rows.count < 2 or not any(usable):
+        stretches = ", ".join(f"[{s.first_row}, {s.stop})" for s in tape.segments)
+        raise RunError(
+            "bad-rows",
+            f"a rollout needs two rows or more inside one segment of the tape, got [{rows.start}, {rows.stop})",
+            needed=f"rows within {stretches} (after warm-up)",
+        )
+
+
+def _slices(sizes: Sequence[int]) -> list[slice]:
+    ends = np.cumsum(sizes).tolist()
+    return [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]
+
+
+def _observe(
+    bound: Bound,
+    tape: MarketTape,
+    at: np.ndarray,
+    records: Sequence[_Record],
+    parts: Sequence[slice],
+    window: int,
+) -> Observations:
+    """What all accounts see on the row they share."""
+    account = np.empty((len(at), len(ACCOUNT_FIELDS)), np.float32)
+    for record, part in zip(records, parts, strict=True):
+        values, ring = record.accounts.values, record.accounts.ring
+        write_account_blocks(record.bars, at[part], values, ring.shape[1], account[part])
+    if bound.by_row:
+        return {"row": at, "account": account}
+    market = np.repeat(tape.windows(at[:1], window), len(at), axis=0)
+    return {"market": market, "account": account}
+
+
+def _trajectory(tape: MarketTape, rows: RowRange, record: _Record, actions: np.ndarray, account: int) -> Trajectory:
+    marks = {name: record.marks[:, i, account].copy() for i, name in enumerate(MARK_NAMES)}
+    return Trajectory(
+        first_row=rows.start,
+        timestamps=tape.timestamps[rows.start : rows.stop],
+        timeframe_ns=tape.timeframe_ns,
+        close=tape.close[rows.start : rows.stop],
+        regimes=tape.regimes[rows.start : rows.stop - 1],
+        actions=actions[:, account].copy(),
+        log_returns=record.steps[:, 1, account].copy(),
+        shaped_rewards=record.steps[:, 0, account].copy(),
+        fills=np.array(record.fills[account], dtype=FILL_DTYPE),
+        periods_per_year=tape.periods_per_year,
+        terminated=bool(record.accounts.done[account]),
+        **marks,
+    )

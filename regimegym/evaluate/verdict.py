@@ -1,0 +1,277 @@
+"""The verdict: a stamp and three sentences by fixed rules, each of them a check that is shown.
+
+Rules of the stamps that can be reached with one path (worst first):
+
+- Worse than doing nothing: the whole interval of the agent's log return lies below 0 (flat).
+- Promising, not proven: the whole interval of the log return lies above 0, the whole interval of
+  the paired difference to buy and hold lies above 0, and the agent traded often enough.
+- Not distinguishable: everything else.
+
+"Look-ahead found" and "Better than the baselines" need the look-ahead audit, the scenario test
+and the deflated Sharpe ratio; until they are measured their checks are unknown.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from regimegym.common.checks import check_at_least, check_not_negative
+from regimegym.evaluate.intervals import Interval
+
+STAMPS = {
+    "look_ahead": "Look-ahead found",
+    "worse_than_nothing": "Worse than doing nothing",
+    "not_distinguishable": "Not distinguishable",
+    "promising": "Promising, not proven",
+    "better": "Better than the baselines",
+}
+UNKNOWN_CHECKS = {
+    "scenario_test": "the scenario test is significant after Holm",
+    "deflated_sharpe": "the Sharpe ratio survives deflation by the number of trials",
+    "no_look_ahead": "the look-ahead audit found nothing",
+}
+
+
+@dataclass(frozen=True)
+class VerdictSettings:
+    """Thresholds of the verdict.
+
+    Args:
+        least_trades: executed trades below which nothing is called promising.
+        least_break_even: multiple of the assumed costs that the agent should survive.
+        least_years: length of the part below which its shortness is named, years.
+    """
+
+    least_trades: int = 10
+    least_break_even: float = 2.0
+    least_years: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_at_least("least_trades", self.least_trades, 0)
+        check_not_negative("least_break_even", self.least_break_even)
+        check_not_negative("least_years", self.least_years)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the rules look at; log returns over the whole part, net of costs.
+
+    Attributes:
+        log_return: the agent's Σℓ with its interval, that is, its difference to flat.
+        above_buy_and_hold: paired difference to buy and hold.
+        buy_and_hold_log_return: Σℓ of buy and hold.
+        best_rule, above_best_rule: label of the best simple rule, and the paired difference to it.
+        break_even: multiple of the costs at which the agent falls to flat; ∞ when it stays above at
+            every multiple tried, NaN when it is below without costs.
+        n_trades: executed trades of the agent.
+        n_bars, years: length of the part.
+        level: coverage of the intervals.
+        terminated: the agent's account was liquidated.
+        optimistic_fills: orders fill at the close at which they were decided.
+        test_looks_before: looks at this part before this one, None where unknown.
+    """
+
+    log_return: Interval
+    above_buy_and_hold: Interval
+    buy_and_hold_log_return: float
+    best_rule: str
+    above_best_rule: Interval
+    break_even: float
+    n_trades: int
+    n_bars: int
+    years: float
+    level: float = 0.95
+    terminated: bool = False
+    optimistic_fills: bool = False
+    test_looks_before: int | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule with the value that was found; `ok` is None where it was not measured."""
+
+    key: str
+    text: str
+    state: Literal["yes", "no", "unknown"]
+    ok: bool | None
+    value: float
+    low: float
+    high: float
+    threshold: float
+    unit: Literal["log", "ratio", "multiple", "count", "share"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Key of the stamp, the three sentences (question, text), and every check."""
+
+    stamp_key: str
+    sentences: tuple[tuple[str, str], ...]
+    checks: tuple[Check, ...]
+
+    def to_dict(self) -> dict:
+        """The `verdict` of report.json; NaN is left for the caller to clean."""
+        return {
+            "stamp": STAMPS[self.stamp_key],
+            "stamp_key": self.stamp_key,
+            "stamps": list(STAMPS.values()),
+            "sentences": [{"question": question, "text": text} for question, text in self.sentences],
+            "checks": [asdict(check) for check in self.checks],
+        }
+
+
+def judge(evidence: Evidence, settings: VerdictSettings) -> Verdict:
+    """The verdict on `evidence`."""
+    checks = _checks(evidence, settings)
+    stamp_key = choose_stamp(evidence, settings)
+    sentences = (
+        ("How much?", how_much(evidence)),
+        ("Is it skill?", is_it_skill(evidence, stamp_key)),
+        ("What speaks against it?", what_speaks_against(evidence, settings)),
+    )
+    return Verdict(stamp_key, sentences, checks)
+
+
+def choose_stamp(evidence: Evidence, settings: VerdictSettings) -> str:
+    """Key of the stamp, by the rules at the head of this module."""
+    if evidence.log_return.high < 0.0:
+        return "worse_than_nothing"
+    above_both = evidence.log_return.low > 0.0 and evidence.above_buy_and_hold.low > 0.0
+    if above_both and evidence.n_trades >= settings.least_trades:
+        return "promising"
+    return "not_distinguishable"
+
+
+def _checks(evidence: Evidence, settings: VerdictSettings) -> tuple[Check, ...]:
+    nan = float("nan")
+    beats_rule = f"the agent ends above the best simple rule ({evidence.best_rule})"
+    survives = f"the agent stays above flat at {settings.least_break_even:g} times the assumed costs"
+    measured = (
+        _interval_check("above_flat", "the interval of the log return lies above 0", evidence.log_return),
+        _interval_check(
+            "above_buy_and_hold",
+            "the interval of the difference to buy and hold lies above 0",
+            evidence.above_buy_and_hold,
+        ),
+        _check("above_best_rule", beats_rule, evidence.above_best_rule.value > 0.0,
+               evidence.above_best_rule, 0.0, "log"),
+        _check("break_even", survives, evidence.break_even >= settings.least_break_even,
+               Interval(evidence.break_even, nan, nan), settings.least_break_even, "multiple"),
+        _check("enough_trades", f"the agent made at least {settings.least_trades} trades",
+               evidence.n_trades >= settings.least_trades,
+               Interval(float(evidence.n_trades), nan, nan), float(settings.least_trades), "count"),
+    )  # fmt: skip
+    unknown = tuple(
+        Check(key, text, "unknown", None, nan, nan, nan, nan, "ratio") for key, text in UNKNOWN_CHECKS.items()
+    )
+    return measured + unknown
+
+
+def _interval_check(key: str, text: str, interval: Interval) -> Check:
+    return _check(key, text, interval.low > 0.0, interval, 0.0, "log")
+
+
+def _check(
+    key: str,
+    text: str,
+    ok: bool,
+    interval: Interval,
+    threshold: float,
+    unit: Literal["log", "ratio", "multiple", "count", "share"],
+) -> Check:
+    return Check(key, text, "yes" if ok else "no", bool(ok), *interval, threshold, unit)
+
+
+def percent(fraction: float, digits: int = 1) -> str:
+    """A fraction as signed text: +3.1 %, −12.0 %, – where undefined."""
+    if not math.isfinite(fraction):
+        return "–"
+    shown = round(100.0 * fraction, digits)
+    sign = "+" if shown > 0 else "−" if shown < 0 else ""
+    return f"{sign}{abs(shown):,.{digits}f} %"
+
+
+def as_return(log_return: float) -> float:
+    """Total return, a fraction, of a log return; NaN beyond float range."""
+    return math.expm1(log_return) if log_return < 700.0 else float("nan")
+
+
+def _interval_words(interval: Interval, level: float) -> str:
+    low, high = percent(as_return(interval.low)), percent(as_return(interval.high))
+    return f"{100 * level:g} % interval {low} to {high}"
+
+
+def how_much(evidence: Evidence) -> str:
+    """First sentence: the result, its interval, its baseline and n."""
+    agent = percent(as_return(evidence.log_return.value))
+    held = percent(as_return(evidence.buy_and_hold_log_return))
+    return (
+        f"After costs the agent returned {agent} in {evidence.n_bars:,} bars ({evidence.years:.2f} years; "
+        f"{_interval_words(evidence.log_return, evidence.level)}); buy and hold returned {held}."
+    )
+
+
+def is_it_skill(evidence: Evidence, stamp_key: str) -> str:
+    """Second sentence: what the interval against flat and the paired one against buy and hold say."""
+    if evidence.n_trades == 0:
+        return "The agent made no trade, so there is nothing to judge."
+    gap = evidence.above_buy_and_hold
+    bounds = f"{100 * evidence.level:g} % interval {_log(gap.low)} to {_log(gap.high)}"
+    difference = f"{_log(gap.value)} in log return ({bounds})"
+    if stamp_key == "worse_than_nothing":
+        return (
+            "No: the whole interval lies below zero, so not trading would have been better; "
+            f"the difference to buy and hold is {difference}."
+        )
+    if stamp_key == "promising":
+        return (
+            f"It looks like it on this path: the difference to buy and hold is {difference}, and both it "
+            "and the interval against not trading exclude zero; one path proves nothing yet."
+        )
+    if gap.high < 0.0:
+        return f"Not shown: the agent is clearly behind buy and hold, by {difference}."
+    if gap.low > 0.0 and evidence.log_return.low <= 0.0:
+        return f"Not shown: the agent is ahead of buy and hold by {difference}, but it cannot be told from not trading."
+    if gap.low > 0.0:
+        return (
+            f"Not shown: the agent is ahead of buy and hold by {difference}, "
+            f"but with {evidence.n_trades} trades that can be luck."
+        )
+    return f"Not shown: the difference to buy and hold is {difference}, which includes zero."
+
+
+def _log(value: float) -> str:
+    if not math.isfinite(value):
+        return "–"
+    return f"{'−' if round(value, 3) < 0 else '+' if round(value, 3) > 0 else ''}{abs(value):.3f}"
+
+
+def what_speaks_against(evidence: Evidence, settings: VerdictSettings) -> str:
+    """Third sentence, never empty: the objections that hold, the gravest first."""
+    found = [text for holds, text in _objections(evidence, settings) if holds]
+    unmeasured = "scenario tests, deflated Sharpe ratio and look-ahead audit are not measured"
+    text = "; ".join([*found, f"one path of one market; {unmeasured}"])
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _objections(evidence: Evidence, settings: VerdictSettings) -> list[tuple[bool, str]]:
+    looks = evidence.test_looks_before or 0
+    even = evidence.break_even
+    times = "time" if looks == 1 else "times"
+    rule_gap = evidence.above_best_rule.value
+    return [
+        (evidence.terminated, "the account was liquidated"),
+        (math.isnan(even) and evidence.n_trades > 0, "the agent loses even without costs"),
+        (
+            even < settings.least_break_even,
+            f"the gain is gone at {even:.1f} times the assumed costs",
+        ),
+        (
+            rule_gap < 0.0,
+            f"a simple rule ({evidence.best_rule}) ended higher by {_log(-rule_gap)} in log return",
+        ),
+        (evidence.n_trades < settings.least_trades, f"only {evidence.n_trades} trades were made"),
+        (evidence.years < settings.least_years, f"{evidence.years:.2f} years are short"),
+        (evidence.optimistic_fills, "fills at the close that was decided on are optimistic"),
+        (looks > 0, f"this part was looked at {looks} {times} before"),
+    ]

@@ -1,0 +1,114 @@
+"""A market, ready for agents: bars, regimes and features, and the tape made of them.
+
+The order is: bars → `prepare_market` → split (tape rows are bar rows) → `fit_scaler` on the
+training rows → `build_tape`.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from regimegym.common.errors import ModelError, nearest_name
+from regimegym.features.bars import Bars
+from regimegym.features.pipeline import FeatureSettings, FeatureTable, compute_features
+from regimegym.features.regimes import Regimes, RegimeSettings, classify_regimes
+from regimegym.features.scaling import Scaler
+from regimegym.features.tape import MarketTape, Segment
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Market:
+    """Bars with their regimes and unscaled features, row by row the same T bars."""
+
+    bars: Bars
+    regimes: Regimes
+    table: FeatureTable
+
+
+def prepare_market(
+    bars: Bars, regime_settings: RegimeSettings | None = None, feature_settings: FeatureSettings | None = None
+) -> Market:
+    """Regimes and features of `bars`. Raises DataError when there are too few bars."""
+    regimes = classify_regimes(bars.close, regime_settings)
+    return Market(bars, regimes, compute_features(bars, regimes, feature_settings))
+
+
+def build_tape(market: Market, scaler: Scaler) -> MarketTape:
+    """One segment of T rows whose first row is the first after warm-up; warm-up rows hold 0.
+
+    Where only a closing spread is quoted, a bar opens with the spread of the close before it.
+
+    Raises ModelError `feature-mismatch` when the scaler belongs to other features.
+    """
+    bars, table = market.bars, market.table
+    if scaler.names != table.names:
+        raise _mismatch(scaler.names, table.names)
+    features = scaler.transform(table.values)
+    features[: table.warm_up] = 0.0
+    half_open, half_close = _half_spreads(bars)
+    return MarketTape(
+        timestamps=bars.timestamps,
+        open=bars.open,
+        high=bars.high,
+        low=bars.low,
+        close=bars.close,
+        volume=bars.volume,
+        half_spread_open=half_open,
+        half_spread_close=half_close,
+        features=features,
+        feature_names=table.names,
+        regimes=market.regimes.labels,
+        regime_probabilities=market.regimes.probabilities.astype(np.float32),
+        segments=(Segment(bars.symbol, 0, len(bars), table.warm_up),),
+        segment_start=np.zeros(len(bars), dtype=np.int64),
+        periods_per_year=bars.periods_per_year,
+        timeframe_ns=bars.timeframe_ns,
+    )
+
+
+def _half_spreads(bars: Bars) -> tuple[np.ndarray, np.ndarray]:
+    """Half the quoted spread over the mid price at the open and at the close, each (T,)."""
+    at_open, at_close = bars.spread_open, bars.spread_close
+    if at_open is None and at_close is not None:
+        at_open = np.concatenate([at_close[:1], at_close[:-1]])
+    if at_close is None:
+        at_close = at_open
+    if at_open is None or at_close is None:
+        return np.zeros(len(bars)), np.zeros(len(bars))
+    return at_open / (2.0 * bars.open), at_close / (2.0 * bars.close)
+
+
+def align_features(model_names: Sequence[str], table: FeatureTable) -> FeatureTable:
+    """`table` in the column order of the model.
+
+    The same names in another order are realigned and logged; nothing is ever filled in.
+
+    Raises ModelError `feature-mismatch` that lists every missing and every extra name.
+    """
+    names = tuple(model_names)
+    if names == table.names:
+        return table
+    if sorted(names) != sorted(table.names):
+        raise _mismatch(names, table.names)
+    LOG.info("features were realigned by name to the order of the model")
+    values = table.values[:, [table.names.index(name) for name in names]]
+    return FeatureTable(table.timestamps, values, names, table.warm_up)
+
+
+def _mismatch(expected: Sequence[str], found: Sequence[str]) -> ModelError:
+    missing = [name for name in expected if name not in found]
+    extra = [name for name in found if name not in expected]
+    parts = [f"missing: {', '.join(missing)}"] if missing else []
+    parts += [f"extra: {', '.join(extra)}"] if extra else []
+    return ModelError(
+        "feature-mismatch",
+        f"the data's features are not the model's ({'; '.join(parts) or 'other order'})",
+        needed=", ".join(expected),
+        found=", ".join(found),
+        nearest=nearest_name(missing[0], extra) if missing else None,
+        help=("use the feature settings of the model's run",),
+    )

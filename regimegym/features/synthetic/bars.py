@@ -1,0 +1,55 @@
+"""From a synthetic log-price path to valid bars."""
+
+import numpy as np
+
+from regimegym.features.bars import NS_PER_SECOND, Bars
+from regimegym.features.synthetic.processes import bridge_extremes
+
+HOUR_NS = 3600 * NS_PER_SECOND
+HOURS_PER_YEAR = 8760.0  # a calendar without nights and weekends
+START_NS = 1_577_836_800 * NS_PER_SECOND  # 2020-01-01 00:00 UTC
+START_PRICE = 100.0
+USUAL_VOLUME = 1000.0
+
+
+def bars_from_log_prices(
+    log_close: np.ndarray,
+    bar_sd: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    gap_share: float = 0.0,
+    source: str,
+) -> Bars:
+    """Hourly bars of the symbol SYNTHETIC from 2020-01-01, 100 being the price of log 0.
+
+    Args:
+        log_close: (T,) log closes.
+        bar_sd: (T,) standard deviation of the log price inside each bar, for high and low.
+        rng: draws the opens, the extremes and the volume.
+        gap_share: standard deviation of open against the close before it, as a share of bar_sd.
+        source: name of the generator.
+
+    The volume is log-normal and larger on bars that move more than usual.
+    """
+    n_bars = len(log_close)
+    before = np.concatenate([[0.0], log_close[:-1]])
+    log_open = before + gap_share * bar_sd * rng.standard_normal(n_bars)
+    log_high, log_low = bridge_extremes(log_open, log_close, bar_sd, rng)
+    moved = np.abs(log_close - log_open) / np.where(bar_sd > 0, bar_sd, 1.0)
+    volume = USUAL_VOLUME * np.exp(0.3 * np.minimum(moved, 5.0) + 0.3 * rng.standard_normal(n_bars))
+    open_, close = START_PRICE * np.exp(log_open), START_PRICE * np.exp(log_close)
+    # exp may move an extreme to the wrong side of open or close by one rounding.
+    high = np.maximum(START_PRICE * np.exp(log_high), np.maximum(open_, close))
+    low = np.minimum(START_PRICE * np.exp(log_low), np.minimum(open_, close))
+    return Bars(
+        timestamps=START_NS + HOUR_NS * np.arange(n_bars, dtype=np.int64),
+        open=open_,
+        high=high,
+        low=low,
+        close=close,
+        volume=volume,
+        symbol="SYNTHETIC",
+        timeframe_ns=HOUR_NS,
+        periods_per_year=HOURS_PER_YEAR,
+        source=source,
+    )

@@ -1,0 +1,132 @@
+"""A delimited text file as columns of text, with the line of every row."""
+
+import re
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+
+from regimegym.common.errors import DataError
+
+DELIMITERS = (",", ";", "\t", "|")
+HEAD_LINES = 10  # a header stands within the first lines: vendors put a link or comment above it
+MISSING = ("", "nan", "null", "none", "na", "n/a", "-")
+# Exports without a header, by number of columns.
+HEADERLESS = {
+    7: ("date", "time", "open", "high", "low", "close", "volume"),  # MetaTrader 4
+    12: ("open time", "open", "high", "low", "close", "volume", *(f"binance {i}" for i in range(6))),
+}
+LOOKS_LIKE_DATA = re.compile(r"^\d[\d.:/\- ]*$")
+
+
+@dataclass(frozen=True)
+class Header:
+    """The header line: its text, the names in it, and how many lines stand before the first row."""
+
+    names: tuple[str, ...]
+    text: str
+    line: int
+    skip: int
+    delimiter: str
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """Cells as text without surrounding blanks, one array per wanted column; `lines` (T,) of each row.
+
+    `ragged`: (line, number of cells) of lines with too few or too many cells.
+    """
+
+    cells: tuple[pa.Array, ...]
+    lines: np.ndarray
+    ragged: tuple[tuple[int, int], ...]
+
+
+def read_text(path: Path, file: str) -> bytes:
+    """The file as UTF-8 without byte order mark. Raises DataError when it is empty or no text."""
+    body = path.read_bytes()
+    if body[:2] in (b"\xff\xfe", b"\xfe\xff"):  # MetaTrader writes UTF-16
+        body = body.decode("utf-16").encode()
+    body = body.removeprefix(b"\xef\xbb\xbf")
+    if not body.strip():
+        raise DataError("empty-file", f"{file} is empty", needed="a header line and one line per bar")
+    if b"\0" in body[:4096] or body[:4] in (b"PAR1", b"PK\x03\x04") or body[:2] == b"\x1f\x8b":
+        raise DataError(
+            "wrong-kind-of-file",
+            f"{file} is not the text that its extension says",
+            found="Parquet" if body[:4] == b"PAR1" else "binary data",
+            help=("give the file its right extension: .csv for text, .parquet for Parquet",),
+        )
+    return body
+
+
+def read_header(body: bytes) -> Header:
+    """Find the header among the first lines, and the delimiter."""
+    lines = [
+        line.decode("utf-8", "replace").rstrip("\r") for line in body.split(b"\n", HEAD_LINES)[:HEAD_LINES]
+    ]
+    delimiter = max(DELIMITERS, key=lambda d: max(line.count(d) for line in lines))
+    most = max(line.count(delimiter) for line in lines)
+    index = next(i for i, line in enumerate(lines) if line.count(delimiter) == most and line.strip())
+    names = tuple(cell.strip().strip('"') for cell in lines[index].split(delimiter))
+    if LOOKS_LIKE_DATA.match(names[0]) and len(names) in HEADERLESS:
+        return Header(HEADERLESS[len(names)], lines[index], index + 1, index, delimiter)
+    skip = index + 1
+    if names[0].lower() == "price" and len(lines) > index + 2 and lines[index + 2].lower().startswith("date"):
+        names, skip = ("Date", *names[1:]), index + 3  # yfinance: Price / Ticker / Date lines
+    return Header(names, lines[index], index + 1, skip, delimiter)
+
+
+def read_cells(body: bytes, header: Header, wanted: list[int]) -> TextTable:
+    """Cells of the columns `wanted` (positions in the header); blank lines are passed over."""
+    ragged: list[tuple[int, int]] = []
+
+    def note(row: pa_csv.InvalidRow) -> str:
+        ragged.append((row.number, row.actual_columns))
+        return "skip"
+
+    names = [str(i) for i in range(len(header.names))]
+    table = pa_csv.read_csv(
+        BytesIO(body),
+        read_options=pa_csv.ReadOptions(column_names=names, skip_rows=header.skip, use_threads=False),
+        parse_options=pa_csv.ParseOptions(
+            delimiter=header.delimiter, ignore_empty_lines=False, invalid_row_handler=note
+        ),
+        convert_options=pa_csv.ConvertOptions(
+            include_columns=[names[i] for i in wanted],
+            column_types={names[i]: pa.string() for i in wanted},
+            check_utf8=False,
+        ),
+    )
+    columns = [pc.utf8_trim_whitespace(column.combine_chunks()) for column in table.columns]
+    lines = np.arange(header.skip + 1, header.skip + 1 + len(table) + len(ragged))
+    lines = np.setdiff1d(lines, [line for line, _ in ragged], assume_unique=True)
+    blank = np.ones(len(table), dtype=bool)
+    for column in columns:
+        blank &= pc.equal(column, "").to_numpy(zero_copy_only=False)
+    kept = pa.array(~blank)
+    return TextTable(tuple(column.filter(kept) for column in columns), lines[~blank], tuple(ragged))
+
+
+def cells_to_floats(cells: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Text to float64 (T,), exactly rounded; NaN where a cell is missing, and rows that are no number."""
+    try:
+        return pc.cast(cells, pa.float64()).to_numpy(zero_copy_only=False), np.empty(0, dtype=np.int64)
+    except pa.ArrowInvalid:
+        values = [_number(text) for text in cells.to_pylist()]
+    wrong = np.flatnonzero([value is None for value in values])
+    return np.array([np.nan if value is None else value for value in values]), wrong
+
+
+def _number(text: str) -> float | None:
+    """The number, NaN for a missing one, None for other text."""
+    if text.lower() in MISSING:
+        return float("nan")
+    try:
+        return None if "_" in text else float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,176 @@
+"""What happens while an agent learns: display, TensorBoard, validation, the best weights kept."""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+
+from regimegym.common.regimes import N_REGIMES
+from regimegym.training.board import REGIME_TAGS, Board
+from regimegym.training.display import Snapshot, TrainingDisplay, ValidationLine
+from regimegym.training.episodes import NAN, EpisodeStats
+
+LOSSES = 100  # latest losses in the displayed mean
+SCALARS_EVERY = 1_000  # steps between two rows of scalars
+
+
+# Metrics (keys of evaluate.metrics) by policy key over the whole validation part, `agent` among them.
+PolicyMetrics = Mapping[str, Mapping[str, float]]
+
+
+class TrainingCallback(BaseCallback):
+    """Validates every `validate_every` steps and hands the best algorithm to `keep`.
+
+    Args:
+        validate: scores the algorithm as it stands.
+        keep: saves the algorithm as the best one so far and returns where, for people.
+    """
+
+    def __init__(
+        self,
+        validate: Callable[[BaseAlgorithm], PolicyMetrics],
+        keep: Callable[[BaseAlgorithm, int], str],
+        validate_every: int,
+        total_steps: int,
+        display: TrainingDisplay,
+        board: Board,
+    ) -> None:
+        super().__init__()
+        self._validate = validate
+        self._keep = keep
+        self._validate_every = validate_every
+        self._total_steps = total_steps
+        self._display = display
+        self._board = board
+        self._episodes = EpisodeStats()
+        self._regime_counts = np.zeros(N_REGIMES, dtype=np.int64)
+        self._next_validation = min(validate_every, total_steps)
+        self._next_scalars = SCALARS_EVERY
+        self._clock = Stopwatch()
+        self._seen: dict[str, float] = {}
+        self._losses: deque[float] = deque(maxlen=LOSSES)
+        self.best = -math.inf  # validation log return
+        self.best_step = 0
+        self._without_best = 0
+
+    def _on_rollout_start(self) -> None:
+        self._clock.switch("env")
+
+    def _on_rollout_end(self) -> None:
+        self._clock.switch("learn")
+
+    def _on_step(self) -> bool:
+        for info in self.locals["infos"]:
+            if info["regime"] >= 0:
+                self._regime_counts[info["regime"]] += 1
+            if "episode" in info:
+                self._episodes.add(info)
+        self._note_logged()
+        if self.num_timesteps >= self._next_validation:
+            self._look_at_validation()
+            self._next_validation += self._validate_every
+        if self._display.due():
+            self._display.update(self._snapshot())
+        if self.num_timesteps >= self._next_scalars:
+            self._board.scalars(self.num_timesteps, self._scalars())
+            self._next_scalars += SCALARS_EVERY
+        return True
+
+    def _note_logged(self) -> None:
+        """Remember what the algorithm logged; its own writer forgets it at every dump."""
+        logged = self.logger.name_to_value
+        if "train/loss" in logged and logged["train/loss"] != self._seen.get("train/loss"):
+            self._losses.append(logged["train/loss"])
+        self._seen.update(logged)
+
+    def _regime_shares(self) -> tuple[float, ...]:
+        known = self._regime_counts.sum()
+        return tuple(self._regime_counts / known) if known else ()
+
+    def _on_training_end(self) -> None:
+        if self.num_timesteps > self._next_validation - self._validate_every:
+            self._look_at_validation()
+
+    def _look_at_validation(self) -> None:
+        self._clock.switch("validate")
+        step = self.num_timesteps
+        metrics = self._validate(self.model)
+        agent = metrics["agent"]
+        is_best = agent["log_return"] > self.best
+        self._without_best = 0 if is_best else self._without_best + 1
+        saved = None
+        if is_best:
+            self.best, self.best_step = agent["log_return"], step
+            saved = self._keep(self.model, step)
+        self._board.validation(step, metrics)
+        self._display.validation(
+            ValidationLine(
+                step,
+                agent["log_return"],
+                metrics["buy_and_hold"]["log_return"],
+                metrics["ma_cross"]["log_return"],
+                agent["max_drawdown"],
+                int(agent["n_trades"]),
+                is_best,
+                saved,
+                next_step=step + self._validate_every if step < self._total_steps else None,
+                without_best=self._without_best,
+            )
+        )
+        self._clock.switch("env")
+
+    def _snapshot(self) -> Snapshot:
+        shares = self._clock.shares()
+        return Snapshot(
+            self.num_timesteps,
+            self._episodes.summary(),
+            loss_now=self._seen.get("train/loss", NAN),
+            loss_mean=float(np.mean(self._losses)) if self._losses else NAN,
+            q_mean=self._seen.get("train/q_mean", NAN),
+            epsilon=self._seen.get("rollout/epsilon", NAN),
+            regime_shares=self._regime_shares(),
+            share_env=shares["env"],
+            share_learn=shares["learn"],
+            share_validate=shares["validate"],
+        )
+
+    def _scalars(self) -> dict[str, float]:
+        episodes = self._episodes.summary()
+        return {
+            "rollout/reward_shaped": episodes.reward_mean,
+            "rollout/equity_return": episodes.equity_mean,
+            "rollout/buy_hold_return": episodes.buy_hold_mean,
+            "rollout/exposure": episodes.exposure_mean,
+            "rollout/trades_per_1000_bars": episodes.trades_per_1000,
+            "time/steps_per_second": self.num_timesteps / self._clock.elapsed,
+            **dict(zip(REGIME_TAGS, self._regime_shares(), strict=False)),
+        }
+
+
+class Stopwatch:
+    """Wall time by activity; one activity runs at a time."""
+
+    def __init__(self) -> None:
+        self._seconds = {"env": 0.0, "learn": 0.0, "validate": 0.0}
+        self._since = self._start = time.monotonic()
+        self._running = "env"
+
+    def switch(self, activity: str) -> None:
+        """End the running activity and begin another one."""
+        now = time.monotonic()
+        self._seconds[self._running] += now - self._since
+        self._running, self._since = activity, now
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._start
+
+    def shares(self) -> dict[str, float]:
+        """Share of each activity in the time so far."""
+        total = sum(self._seconds.values())
+        return {name: seconds / total if total > 0 else NAN for name, seconds in self._seconds.items()}

@@ -1,0 +1,70 @@
+"""From configuration to everything a run trades on: bars, split, tape, environment settings."""
+
+from dataclasses import dataclass
+
+from omegaconf import DictConfig
+
+from regimegym.common.seeding import integer_seed
+from regimegym.envs.sb3_vec_env import TradingVecEnv
+from regimegym.envs.settings import EnvSettings
+from regimegym.features.market import Market, build_tape, prepare_market
+from regimegym.features.scaling import Scaler, fit_scaler
+from regimegym.features.splits import RowRange, Split, chronological_split
+from regimegym.features.tape import MarketTape
+from regimegym.training.wiring import build
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One data set, cut in time, scaled by its training rows, and the rules to trade it under."""
+
+    market: Market
+    split: Split
+    scaler: Scaler
+    tape: MarketTape
+    settings: EnvSettings
+
+    def vec_env(self, n_accounts: int, random_seed: int) -> TradingVecEnv:
+        """The training environment: `n_accounts` accounts on the training rows."""
+        return TradingVecEnv(
+            n_accounts, self.tape, self.settings, self.split.train, integer_seed(random_seed, "episodes")
+        )
+
+    def interval(self, rows: RowRange) -> tuple[int, int]:
+        """[start, end) of `rows` in UTC nanoseconds: how the ledger names a part."""
+        return interval_of(self.tape, rows)
+
+
+def interval_of(tape: MarketTape, rows: RowRange) -> tuple[int, int]:
+    """[start, end) of `rows` in UTC nanoseconds."""
+    return int(tape.timestamps[rows.start]), int(tape.timestamps[rows.stop - 1]) + tape.timeframe_ns
+
+
+def build_experiment(config: DictConfig) -> Experiment:
+    """Load, check, label, cut, scale. Every mistake in the user's input surfaces here.
+
+    Raises:
+        DataError, ConfigError: with file, row, column, or setting and the value that came.
+    """
+    settings: EnvSettings = build(config.env)
+    market = build_market(config)
+    split = split_market(config, market, settings)
+    scaler = fit_scaler(market.table, split.train)
+    return Experiment(market, split, scaler, build_tape(market, scaler), settings)
+
+
+def build_market(config: DictConfig) -> Market:
+    """Bars with their features and regimes, unscaled."""
+    return prepare_market(build(config.data), build(config.regime), build(config.features))
+
+
+def split_market(config: DictConfig, market: Market, settings: EnvSettings) -> Split:
+    """Train, validation and test: each holds an episode at least, none shares a window."""
+    episode = settings.episode
+    return chronological_split(
+        len(market.bars),
+        market.table.warm_up,
+        build(config.split),
+        purge=episode.window,
+        least=episode.length + 1,
+    )

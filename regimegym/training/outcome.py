@@ -1,0 +1,118 @@
+"""What an evaluation leaves behind: metrics.json, equity.parquet, report.json, report.html."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from regimegym.agents.card import ModelCard
+from regimegym.common.actions import Action
+from regimegym.evaluate.evaluation import Evaluation
+from regimegym.evaluate.report.build import write_report
+from regimegym.evaluate.report_content import ReportContext, as_return, to_report
+from regimegym.evaluate.trajectory import to_frame
+from regimegym.features.bars import NS_PER_SECOND, Bars
+from regimegym.training.run_folder import RunFolder, refused_by_machine
+from regimegym.training.summary import Block
+
+
+def write_outcome(folder: RunFolder, evaluations: Sequence[Evaluation], context: ReportContext) -> None:
+    """Write the results of all parts; the report shows the last one.
+
+    Raises:
+        MachineError: the disk or its permissions refuse.
+    """
+    folder.write_json(folder.metrics.name, {found.part: found.metrics for found in evaluations})
+    _write_equity(folder, evaluations)
+    report = to_report(evaluations[-1], context)
+    folder.write_json(folder.report_json.name, report)
+    write_report(report, folder.report_html)
+
+
+def _write_equity(folder: RunFolder, evaluations: Sequence[Evaluation]) -> None:
+    frames = [to_frame(found.trajectories).assign(part=found.part) for found in evaluations]
+    table = pd.concat(frames, ignore_index=True)
+    temporary = folder.equity.with_name(f".{folder.equity.name}.part")
+    with refused_by_machine(folder.equity, len(table) * 100, kept="what stood there before"):
+        try:
+            table.to_parquet(temporary, index=False)
+            temporary.replace(folder.equity)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def report_context(
+    folder: RunFolder,
+    bars: Bars,
+    card: ModelCard,
+    *,
+    settings: Any,
+    looks: int | None,
+    trials: int,
+    validation: Mapping[str, float] | None,
+    commands: Sequence[tuple[str, str]],
+) -> ReportContext:
+    """What the report says about the run itself.
+
+    Args:
+        settings: the run's resolved configuration, as plain values.
+        looks: looks at the shown part before this one; None where it is no test.
+        trials: configurations scored on validation so far.
+        validation: the agent's validation metrics, to show the shrinkage; None without.
+        commands: (label, command) pairs to paste.
+    """
+    return ReportContext(
+        source=bars.source,
+        data_fingerprint=bars.fingerprint,
+        run_id="/".join(folder.path.parts[-2:]),
+        run_folder=str(folder.path),
+        random_seeds=[card.random_seed],
+        created_ms=int(datetime.now(tz=UTC).timestamp() * 1000),
+        test_looks_before=looks,
+        trials_counted=trials,
+        validation=validation,
+        run_card={
+            "model": {
+                "algorithm": card.algorithm,
+                "trained steps": card.trained_steps,
+                "features": f"{card.n_features} × {card.window} bars, hash {card.feature_hash}",
+                "actions": card.n_actions or "continuous",
+            },
+            "settings": settings,
+            "manifest": folder.read_manifest(),
+        },
+        commands=commands,
+    )
+
+
+def summary_block(found: Evaluation) -> Block:
+    """The rows of the summary in the terminal."""
+    intervals = {
+        key: (as_return(interval.low), as_return(interval.high)) for key, interval in found.intervals.log_return.items()
+    }
+    return Block(found.part.capitalize(), period(found.agent.timestamps), found.metrics, intervals)
+
+
+def period(timestamps: np.ndarray) -> str:
+    """First and last date of `timestamps` (UTC nanoseconds)."""
+    return f"{day(timestamps[0])} … {day(timestamps[-1])}"
+
+
+def day(timestamp: int) -> str:
+    """Date of a timestamp in UTC nanoseconds."""
+    return f"{datetime.fromtimestamp(int(timestamp) // NS_PER_SECOND, tz=UTC):%Y-%m-%d}"
+
+
+def action_shares(found: Evaluation) -> dict[str, float]:
+    """Share of each discrete action in the agent's decisions; empty for continuous weights."""
+    action, taken = found.settings.action, found.agent.actions
+    if action.mode == "continuous":
+        return {}
+    if action.mode == "trade":
+        names = [member.name for member in Action]
+    else:
+        names = [f"target {weight:+g}" for weight in action.ladder]
+    counts = np.bincount(np.asarray(taken).astype(np.int64).ravel(), minlength=len(names))
+    return {name: float(count / counts.sum()) for name, count in zip(names, counts, strict=True)}

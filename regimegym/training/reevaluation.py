@@ -1,0 +1,107 @@
+"""Look again at a trained run: on its own test or validation part, or on data it never saw."""
+
+import shlex
+from dataclasses import replace
+from datetime import datetime
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from regimegym.agents.build import KINDS
+from regimegym.agents.checkpoint import load_policy
+from regimegym.common.checks import check_choice
+from regimegym.common.errors import DataError, RunError
+from regimegym.envs.settings import EnvSettings
+from regimegym.evaluate.evaluation import evaluate_policy
+from regimegym.features.market import Market, align_features, build_tape
+from regimegym.features.scaling import Scaler
+from regimegym.features.splits import RowRange
+from regimegym.training.experiment import build_market, interval_of, split_market
+from regimegym.training.ledger import LEDGER, Ledger
+from regimegym.training.outcome import report_context, summary_block, write_outcome
+from regimegym.training.run_folder import RunFolder
+from regimegym.training.summary import render_evaluation
+from regimegym.training.wiring import build, read_run_config
+
+PARTS = ("test", "validation")
+
+
+def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
+    """Evaluate the model of `config.run`; the results go into a folder of their own below the run.
+
+    Args:
+        config: composed from conf/evaluate.yaml.
+        overrides: the command line's own settings, for people.
+
+    Raises:
+        RegimeGymError: no run, a damaged one, other data or features; nothing is written then.
+    """
+    if config.run is None:
+        raise RunError(
+            "no-run-named",
+            "evaluate needs a run",
+            needed="run=RUN_FOLDER",
+            help=["regime-gym evaluate run=last"],
+        )
+    check_choice("part", config.part, PARTS)
+    run = RunFolder.open(config.run)
+    run_config = read_run_config(run.config)
+    policy, card = load_policy(run.model)
+    is_new = config.data is not None
+    market = build_market(run_config) if not is_new else build_market(_with_data(run_config, config))
+    settings: EnvSettings = build(run_config.env)
+    if not is_new:
+        _check_same_data(run, market)
+    market = replace(market, table=align_features(card.feature_names, market.table))
+    tape = build_tape(market, Scaler.from_dict(card.scaler))
+    rows = (
+        RowRange(market.table.warm_up, len(tape))
+        if is_new
+        else getattr(split_market(run_config, market, settings), config.part)
+    )
+    interval = interval_of(tape, rows)
+    ledger, fingerprint = Ledger(LEDGER), market.bars.fingerprint
+    looks = None if config.part == "validation" else ledger.count_looks(fingerprint, interval)
+    label = KINDS.get(card.algorithm).algorithm.__name__
+    part = "new" if is_new else config.part
+    found = evaluate_policy(policy, tape, settings, rows, part, card.random_seed, label, build(run_config.evaluation))
+    target = RunFolder.create(None, part, datetime.now().astimezone(), root=run.path / "evaluations")
+    if looks is not None:
+        ledger.record_look(fingerprint, interval, str(target.path))
+    command = shlex.join(["regime-gym", "evaluate", *overrides])
+    context = report_context(
+        run,
+        market.bars,
+        card,
+        settings=OmegaConf.to_container(run_config),
+        looks=looks,
+        trials=ledger.count_trials(fingerprint),
+        validation=None,
+        commands=[("Evaluate again", command)],
+    )
+    write_outcome(target, [found], context)
+    render_evaluation(summary_block(found), str(target.path), Console(highlight=False), found.labels)
+    return target
+
+
+def _with_data(run_config: DictConfig, config: DictConfig) -> DictConfig:
+    """The run's configuration on other data, named by the user on the command line."""
+    other = run_config.copy()
+    other.data = config.data
+    return other
+
+
+def _check_same_data(run: RunFolder, market: Market) -> None:
+    trained_on = run.read_manifest().get("data_fingerprint")
+    if trained_on != market.bars.fingerprint:
+        raise DataError(
+            "changed",
+            f"the data of {run.path} has changed since the training",
+            needed=f"bars with the fingerprint {trained_on}",
+            found=f"{market.bars.fingerprint} in {market.bars.source}",
+            help=[
+                "to evaluate on other data, name it:",
+                f"regime-gym evaluate run={run.path} data=file data.path=FILE",
+            ],
+            kept="nothing was written",
+        )

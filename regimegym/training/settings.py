@@ -1,0 +1,34 @@
+"""How a training is run, whichever agent learns in it."""
+
+from dataclasses import dataclass
+
+from regimegym.common.checks import check_at_least, check_choice
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    """Length and width of a training.
+
+    Args:
+        total_steps: environment steps of all accounts together.
+        n_accounts: accounts that trade side by side on the training bars.
+        validate_every: steps between two looks at validation; the best of them becomes the model.
+        threads: torch threads of this process.
+        device: where the network lives: `cpu`, `cuda`, or `auto` (cuda where there is one).
+
+    Raises:
+        ConfigError: a number is too small or the device unknown.
+    """
+
+    total_steps: int = 120_000
+    n_accounts: int = 16
+    validate_every: int = 10_000
+    threads: int = 1
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        check_at_least("trainer.total_steps", self.total_steps, 1)
+        check_at_least("trainer.n_accounts", self.n_accounts, 1)
+        check_at_least("trainer.validate_every", self.validate_every, 1)
+        check_at_least("trainer.threads", self.threads, 1)
+        check_choice("trainer.device", self.device, ("cpu", "cuda", "auto"))

@@ -1,0 +1,328 @@
+"""One training: learn on train, select on validation, look at test once, leave a run folder."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.logger import configure
+
+from regimegym.agents.build import build_agent
+from regimegym.agents.card import ModelCard, card_of
+from regimegym.agents.checkpoint import load_policy, save_model
+from regimegym.agents.policy import policy_of
+from regimegym.common.errors import ConfigError
+from regimegym.envs.observation import ACCOUNT_FIELDS
+from regimegym.evaluate.baselines import run_baselines
+from regimegym.evaluate.evaluation import Evaluation, evaluate_policy
+from regimegym.evaluate.metrics import all_metrics
+from regimegym.evaluate.report_content import ReportContext, timeframe_words
+from regimegym.evaluate.rollout import rollout
+from regimegym.evaluate.settings import EvaluationSettings
+from regimegym.training.board import Board
+from regimegym.training.callback import PolicyMetrics, TrainingCallback
+from regimegym.training.display import RunHeader, TrainingDisplay
+from regimegym.training.experiment import Experiment, build_experiment
+from regimegym.training.ledger import LEDGER, Ledger
+from regimegym.training.manifest import build_manifest
+from regimegym.training.outcome import action_shares, day, report_context, summary_block, write_outcome
+from regimegym.training.run_folder import RunFolder
+from regimegym.training.settings import TrainerSettings
+from regimegym.training.summary import RunSummary, render_summary
+from regimegym.training.wiring import build, leaves
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C during a training; the message says what was saved."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Place of a run in a sweep: its number, and the folder that all runs of the sweep share."""
+
+    number: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training that is ready to start: everything in it has passed its checks."""
+
+    config: DictConfig
+    overrides: list[str]
+    job: Job | None
+    settings: TrainerSettings
+    evaluation: EvaluationSettings
+    experiment: Experiment
+    algorithm: BaseAlgorithm
+    card: ModelCard
+    folder: RunFolder
+    started: datetime
+
+    @property
+    def random_seed(self) -> int:
+        """The run's random seed."""
+        return int(self.config.random_seed)
+
+
+def train(config: DictConfig, overrides: list[str], job: Job | None = None) -> float:
+    """Run one training and return the validation log return (unshaped) of the selected model.
+
+    A single run opens the test part once, at the end. A job of a sweep never does.
+
+    Args:
+        config: composed from conf/train.yaml.
+        overrides: the command line's own settings, for overrides.yaml and for people.
+        job: place in a sweep, None for a single run.
+
+    Raises:
+        RegimeGymError: a mistake in the input, before anything is written.
+        TrainingInterrupted: Ctrl-C; the newest weights and the best model are saved.
+    """
+    training = prepare(config, overrides, job)
+    board = Board(training.folder.tensorboard)
+    try:
+        callback = learn(training, board)
+        return finish(training, callback, board)
+    finally:
+        board.close()
+
+
+def prepare(config: DictConfig, overrides: list[str], job: Job | None) -> Training:
+    """Check and build everything, then make the run folder and write what is known already."""
+    settings: TrainerSettings = build(config.trainer)
+    evaluation: EvaluationSettings = build(config.evaluation)
+    torch.set_num_threads(settings.threads)
+    experiment = build_experiment(config)
+    seed = int(config.random_seed)
+    agent, network = build(config.agent), build(config.network)
+    env = experiment.vec_env(settings.n_accounts, seed)
+    algorithm = build_agent(agent, env, network, seed, device_of(settings.device))
+    card = card_of(
+        algorithm,
+        agent,
+        network,
+        feature_names=experiment.tape.feature_names,
+        scaler=experiment.scaler.to_dict(),
+        regime_settings=asdict(build(config.regime)),
+        feature_settings=asdict(build(config.features)),
+        account_fields=ACCOUNT_FIELDS,
+        action_settings=asdict(experiment.settings.action),
+        random_seed=seed,
+    )
+    started = datetime.now().astimezone()
+    folder = _new_folder(config, job, started)
+    training = Training(config, overrides, job, settings, evaluation, experiment, algorithm, card, folder, started)
+    folder.write_text(folder.config.name, OmegaConf.to_yaml(config, resolve=True))
+    folder.write_text(folder.overrides.name, OmegaConf.to_yaml(OmegaConf.create(overrides)))
+    write_manifest(training, "running")
+    return training
+
+
+def learn(training: Training, board: Board) -> TrainingCallback:
+    """Train with display, TensorBoard and validation; `model/` always holds the best model so far."""
+    folder, settings = training.folder, training.settings
+    board.layout()
+    training.algorithm.set_logger(configure(str(folder.tensorboard), ["tensorboard"]))
+    with TrainingDisplay(header(training), settings.total_steps, console=Console(highlight=False)) as display:
+        callback = TrainingCallback(
+            Validator(training),
+            lambda algorithm, step: _keep(training, algorithm),
+            settings.validate_every,
+            settings.total_steps,
+            display,
+            board,
+        )
+        try:
+            training.algorithm.learn(settings.total_steps, callback=callback)
+        except KeyboardInterrupt as stop:
+            raise TrainingInterrupted(_stop(training, callback)) from stop
+        finally:
+            training.algorithm.logger.close()
+    return callback
+
+
+class Validator:
+    """Scores an algorithm on the validation part; the baselines there are run once."""
+
+    def __init__(self, training: Training) -> None:
+        self._experiment = training.experiment
+        experiment, rows = training.experiment, training.experiment.split.validation
+        cross = training.evaluation.cross(experiment.tape.timeframe_ns)
+        runs = run_baselines(
+            experiment.tape,
+            experiment.settings,
+            rows,
+            training.random_seed,
+            0,
+            random_accounts=1,
+            cross=cross,
+        )
+        # A random trader is compared at the agent's own number of trades, which is not known yet.
+        self._baselines = {key: all_metrics(found) for key, found in runs.trajectories.items() if key != "random"}
+
+    def __call__(self, algorithm: BaseAlgorithm) -> PolicyMetrics:
+        """Metrics by policy key."""
+        experiment = self._experiment
+        policy = policy_of(algorithm.policy)
+        (found,) = rollout(policy, experiment.tape, experiment.settings, experiment.split.validation)
+        return {"agent": all_metrics(found), **self._baselines}
+
+
+def finish(training: Training, callback: TrainingCallback, board: Board) -> float:
+    """Score the selected model, write results and report, print the summary."""
+    experiment, folder, seed = training.experiment, training.folder, training.random_seed
+    policy, card = load_policy(folder.model, device_of(training.settings.device))
+    ledger, fingerprint = Ledger(LEDGER), experiment.market.bars.fingerprint
+    label = type(training.algorithm).__name__
+    rows = {"validation": experiment.split.validation}
+    ledger.record_trial(fingerprint, experiment.interval(rows["validation"]), str(folder.path), callback.best)
+    looks = None
+    if training.job is None:
+        rows["test"] = experiment.split.test
+        looks = ledger.count_looks(fingerprint, experiment.interval(rows["test"]))
+        ledger.record_look(fingerprint, experiment.interval(rows["test"]), str(folder.path))
+    found = [
+        evaluate_policy(policy, experiment.tape, experiment.settings, part_rows, part, seed, label, training.evaluation)
+        for part, part_rows in rows.items()
+    ]
+    context = _context(training, card, found, looks, ledger.count_trials(fingerprint))
+    write_outcome(folder, found, context)
+    for part in found:
+        board.equity_image(
+            callback.best_step,
+            part.agent.timestamps,
+            {key: trajectory.equity for key, trajectory in part.trajectories.items()},
+            part.part,
+        )
+    board.hyper_parameters(_flat(training.config), _final_metrics(found))
+    write_manifest(training, "finished")
+    render_summary(_summary(training, callback, found), Console(highlight=False))
+    return found[0].metrics["agent"]["log_return"]
+
+
+def write_manifest(training: Training, status: str) -> None:
+    """Write manifest.json: what ran, on what, when, and how it ended."""
+    bars = training.experiment.market.bars
+    manifest = build_manifest(
+        data_fingerprint=bars.fingerprint,
+        random_seed=training.random_seed,
+        device=str(training.algorithm.device),
+        execution=training.experiment.settings.account.execution,
+        started=training.started,
+        finished=None if status == "running" else datetime.now().astimezone(),
+        status=status,
+    )
+    training.folder.write_json(training.folder.manifest.name, manifest)
+
+
+def device_of(name: str) -> torch.device:
+    """The torch device of a setting. Raises ConfigError when cuda is asked for and not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("no-cuda", "'trainer.device' is cuda, and torch finds no CUDA device", needed="cpu or auto")
+    return torch.device(name)
+
+
+def header(training: Training) -> RunHeader:
+    """What the display says above the progress."""
+    experiment, settings = training.experiment, training.settings
+    account, split = experiment.settings.account, experiment.split
+    stamps = experiment.tape.timestamps
+    name, n_weights = type(training.algorithm).__name__, n_parameters(training.algorithm)
+    one_way = account.fee_rate + account.half_spread + account.slippage
+    return RunHeader(
+        command=shlex.join(["regime-gym", "train", *training.overrides]),
+        folder=str(training.folder.path),
+        data=f"{experiment.tape.symbol} {timeframe_words(experiment.tape.timeframe_ns)} · "
+        f"train {day(stamps[split.train.start])} … {day(stamps[split.train.stop - 1])} · "
+        f"validation … {day(stamps[split.validation.stop - 1])}",
+        env=f"fills {account.execution} · costs {100 * one_way:.3g} % per trade · "
+        f"{settings.n_accounts} accounts · reward {experiment.settings.reward.kind}",
+        agent=f"{name} · {n_weights:,} parameters · seed {training.random_seed} · "
+        f"{training.algorithm.device}, {settings.threads} thread{'s' if settings.threads > 1 else ''}",
+    )
+
+
+def n_parameters(algorithm: BaseAlgorithm) -> int:
+    """Number of trainable weights."""
+    return sum(weights.numel() for weights in algorithm.policy.parameters() if weights.requires_grad)
+
+
+def _context(
+    training: Training, card: ModelCard, found: Sequence[Evaluation], looks: int | None, trials: int
+) -> ReportContext:
+    """What the report says about the run itself."""
+    bars = training.experiment.market.bars
+    return report_context(
+        training.folder,
+        bars,
+        card,
+        settings=OmegaConf.to_container(training.config, resolve=True),
+        looks=looks,
+        trials=trials,
+        validation=found[0].metrics["agent"] if len(found) > 1 else None,
+        commands=[
+            ("Train again", shlex.join(["regime-gym", "train", *training.overrides])),
+            ("Evaluate again", f"regime-gym evaluate run={training.folder.path}"),
+        ],
+    )
+
+
+def _new_folder(config: DictConfig, job: Job | None, started: datetime) -> RunFolder:
+    if job is None:
+        return RunFolder.create(config.run_dir, config.name, started)
+    return RunFolder.create(config.run_dir or str(job.folder), config.name, started, job.number)
+
+
+def _keep(training: Training, algorithm: BaseAlgorithm) -> str:
+    save_model(training.folder.model, algorithm, training.card)
+    return "model/"
+
+
+def _stop(training: Training, callback: TrainingCallback) -> str:
+    """Save what is there when a person has had enough, and say what and where."""
+    algorithm, folder = training.algorithm, training.folder
+    step = algorithm.num_timesteps
+    checkpoint = folder.checkpoints / f"step_{step}"
+    save_model(checkpoint, algorithm, training.card)
+    lines = [f"stopped by Ctrl-C at step {step:,}", f"saved    {checkpoint}"]
+    if callback.best_step:
+        lines.append(f"model    {folder.model}, the best of validation, from step {callback.best_step:,}")
+        lines.append(f"next     regime-gym evaluate run={folder.path}")
+    else:
+        lines.append("there is no model yet: no validation was reached")
+    write_manifest(training, "interrupted")
+    return "\n".join(lines)
+
+
+def _summary(training: Training, callback: TrainingCallback, found: Sequence[Evaluation]) -> RunSummary:
+    return RunSummary(
+        headline="Training finished",
+        steps=training.algorithm.num_timesteps,
+        duration_s=(datetime.now().astimezone() - training.started).total_seconds(),
+        best_step=callback.best_step,
+        random_seed=training.random_seed,
+        blocks=[summary_block(part) for part in found],
+        action_shares=action_shares(found[-1]),
+        folder=str(training.folder.path),
+        overrides=training.overrides,
+        labels={"ma_cross": found[-1].labels["ma_cross"]},
+    )
+
+
+def _final_metrics(found: Sequence[Evaluation]) -> dict[str, float]:
+    names = ("log_return", "sharpe_ratio", "max_drawdown")
+    return {f"{part.part}/{name}": part.metrics["agent"][name] for part in found for name in names}
+
+
+def _flat(config: DictConfig) -> dict[str, Any]:
+    """Leaves of the resolved config by dotted key."""
+    return dict(leaves(OmegaConf.to_container(config, resolve=True)))

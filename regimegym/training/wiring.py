@@ -1,0 +1,88 @@
+"""From composed configuration to objects, without letting a stranger's file choose the code.
+
+`_target_` in a user's own configuration may name any class. A configuration that comes out of a
+run folder may be a stranger's: there only classes and functions of this package are built.
+"""
+
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import hydra.utils
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from regimegym.common.errors import ConfigError, RegimeGymError
+
+PACKAGE = "regimegym"
+
+
+def build(node: Any, **more: Any) -> Any:
+    """Instantiate a config node; lists and dicts inside become plain Python.
+
+    Raises:
+        RegimeGymError: as the part itself raised it, without Hydra's wrapping.
+    """
+    try:
+        return hydra.utils.instantiate(node, **more, _convert_="all")
+    except InstantiationException as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, RegimeGymError):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        raise cause from None
+
+
+def read_run_config(path: Path) -> DictConfig:
+    """The resolved configuration of a run, as data: it may come from anybody.
+
+    Raises:
+        ConfigError: the file is no YAML mapping, holds an interpolation, or names a `_target_`
+            that is no class or function of this package.
+    """
+    try:
+        config = OmegaConf.load(path)
+    except (OSError, YAMLError, OmegaConfBaseException) as error:
+        raise ConfigError("unreadable", f"{path} cannot be read as YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(config, DictConfig):
+        raise ConfigError("unreadable", f"{path} holds no settings")
+    for key, value in leaves(OmegaConf.to_container(config, resolve=False)):
+        if isinstance(value, str) and "${" in value:
+            raise ConfigError("interpolation", f"'{key}' of {path} is '{value}'; a run's config holds plain values")
+        if key.rpartition(".")[2] == "_target_" and not _is_ours(str(value)):
+            raise ConfigError(
+                "foreign-target",
+                f"'{key}' of {path} names '{value}', which is no part of this package",
+                needed=f"a class or function below {PACKAGE}.",
+                help=["a run folder can come from anybody, so it may not choose the code to run"],
+                kept="nothing was run",
+            )
+    return config
+
+
+def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of everything below `node` that is no mapping and no list."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from leaves(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(node, list):
+        for i, value in enumerate(node):
+            yield from leaves(value, f"{path}.{i}")
+    else:
+        yield path, node
+
+
+def _is_ours(target: str) -> bool:
+    module, _, name = target.rpartition(".")
+    if module.split(".")[0] != PACKAGE:
+        return False
+    try:
+        part = getattr(import_module(module), name, None)
+    except ImportError:
+        return False
+    # `regimegym.x.os.system` would be reachable by name; its module gives it away.
+    return str(getattr(part, "__module__", "")).split(".")[0] == PACKAGE

@@ -1,0 +1,78 @@
+"""The YAML of the groups data, features, regime and split says exactly what the code defaults to."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+from hydra.utils import get_object, instantiate
+from omegaconf import OmegaConf
+
+import regimegym.conf
+from regimegym.common.errors import DataError
+from regimegym.features.bars import Bars
+from regimegym.features.pipeline import FeatureSettings
+from regimegym.features.regimes import RegimeSettings
+from regimegym.features.splits import SplitSettings
+from regimegym.features.synthetic.worlds import RegimeMarketSettings, regime_switching_market
+
+CONF = Path(regimegym.conf.__file__).parent
+FILES = sorted(
+    path for group in ("data", "features", "regime", "split") for path in (CONF / group).glob("*.yaml")
+)
+
+
+def test_there_are_files_to_check():
+    assert len(FILES) == 7
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_yaml_defaults_are_the_defaults_of_the_code(path):
+    config = OmegaConf.to_container(OmegaConf.load(path))
+    target = get_object(config.pop("_target_"))
+    defaults = {name: p.default for name, p in inspect.signature(target).parameters.items()}
+    if "settings" in config:
+        assert instantiate(config["settings"]) == RegimeMarketSettings()
+        config["settings"] = None
+    config = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+    assert config == defaults
+
+
+@pytest.mark.parametrize(
+    ("group", "expected"),
+    [("features", FeatureSettings()), ("regime", RegimeSettings()), ("split", SplitSettings())],
+)
+def test_settings_are_instantiated_equal_to_their_defaults(group, expected):
+    assert instantiate(OmegaConf.load(CONF / group / "default.yaml")) == expected
+
+
+@pytest.mark.parametrize("name", ["synthetic", "sine", "random_walk"])
+def test_synthetic_sources_give_bars(name):
+    config = OmegaConf.load(CONF / "data" / f"{name}.yaml")
+    config.n_bars = 300
+    bars = instantiate(config)
+    assert isinstance(bars, Bars)
+    assert len(bars) == 300
+
+
+def test_the_nested_settings_reach_the_synthetic_market():
+    config = OmegaConf.load(CONF / "data" / "synthetic.yaml")
+    config.n_bars, config.settings.drift = 300, 0.01
+    expected = regime_switching_market(300, 7, RegimeMarketSettings(drift=0.01)).bars
+    assert instantiate(config).fingerprint == expected.fingerprint
+
+
+def test_a_file_source_without_a_path_says_what_to_type():
+    from regimegym.features import sources
+
+    with pytest.raises(DataError, match="data=file needs the file of the prices") as error:
+        sources.file()
+    assert error.value.needed == "data.path=FILE (.csv or .parquet)"
+
+
+def test_a_file_source_takes_its_columns_from_the_configuration(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("date,open,high,low,last\n2024-01-01,1,1,1,1\n2024-01-02,1,1,1,1\n")
+    config = OmegaConf.merge(
+        OmegaConf.load(CONF / "data" / "file.yaml"), {"path": str(path), "columns": {"close": "last"}}
+    )
+    assert len(instantiate(config)) == 2

@@ -1,0 +1,149 @@
+"""House rules of every registered feature: causal, scale-free, finite, read-only towards its input."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from regimegym.common.errors import ConfigError, DataError
+from regimegym.features.bars import Bars
+from regimegym.features.pipeline import FeatureSettings, compute_features
+from regimegym.features.regimes import classify_regimes
+from regimegym.features.sets import DEFAULT_SET, FEATURES
+from regimegym.features.synthetic.worlds import regime_switching_market
+
+N = 900
+BARS = regime_switching_market(N, 3).bars
+PRICES = ("open", "high", "low", "close")
+
+
+def cut(bars: Bars, stop: int) -> Bars:
+    return replace(bars, **{n: getattr(bars, n)[:stop] for n in ("timestamps", "volume", *PRICES)})
+
+
+def scaled(bars: Bars, factor: float) -> Bars:
+    return replace(bars, **{n: getattr(bars, n) * factor for n in PRICES})
+
+
+def with_noisy_future(bars: Bars, row: int) -> Bars:
+    """Everything after `row` replaced by other, valid bars."""
+    rng = np.random.default_rng(row)
+    close = 7.0 * np.exp(rng.normal(0, 0.05, len(bars)).cumsum())
+    other = {"open": close, "high": close * 1.1, "low": close / 1.1, "close": close, "volume": close * 50}
+    keep = np.arange(len(bars)) <= row
+    return replace(bars, **{n: np.where(keep, getattr(bars, n), values) for n, values in other.items()})
+
+
+def column(bars: Bars, name: str) -> np.ndarray:
+    return FEATURES.get(name).compute(bars, classify_regimes(bars.close))
+
+
+def test_the_default_set_has_about_twenty_features():
+    assert 20 <= len(DEFAULT_SET) <= 30
+    assert FeatureSettings().names == DEFAULT_SET == tuple(FEATURES)
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_noise_in_the_future_leaves_the_past_of_a_feature_equal(name):
+    whole = column(BARS, name)
+    for row in (160, 333, 700):
+        noisy = column(with_noisy_future(BARS, row), name)
+        np.testing.assert_array_equal(noisy[: row + 1], whole[: row + 1])
+        assert name.startswith("probability") or not np.array_equal(noisy[row + 1 :], whole[row + 1 :])
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_every_prefix_gives_the_feature_of_the_whole(name):
+    whole = column(BARS, name)
+    for stop in range(151, N, 17):
+        np.testing.assert_array_equal(column(cut(BARS, stop), name), whole[:stop])
+
+
+@pytest.mark.parametrize("factor", [1e-8, 1e5])
+@pytest.mark.parametrize("name", FEATURES)
+def test_a_feature_does_not_change_with_the_unit_of_price(name, factor):
+    warm_up = FEATURES.get(name).warm_up
+    np.testing.assert_allclose(
+        column(scaled(BARS, factor), name)[warm_up:], column(BARS, name)[warm_up:], rtol=1e-6, atol=1e-6
+    )
+
+
+def flat_bars() -> Bars:
+    flat = np.full(N, 12.3)
+    return replace(BARS, **dict.fromkeys(PRICES, flat), volume=np.zeros(N))
+
+
+def stopped_bars() -> Bars:
+    """Trading that stops: prices move, then stand still to the end."""
+    stop = np.minimum(np.arange(N), 300)
+    return replace(
+        BARS, **dict.fromkeys(PRICES, BARS.close[stop]), volume=np.where(stop < 300, BARS.volume, 0.0)
+    )
+
+
+@pytest.mark.parametrize("bars", [BARS, flat_bars(), stopped_bars()], ids=["moving", "flat", "stopped"])
+@pytest.mark.parametrize("name", FEATURES)
+def test_a_feature_is_finite_after_its_warm_up(name, bars):
+    result = column(bars, name)
+    assert result.shape == (N,)
+    assert result.dtype == np.float64
+    warm_up = max(FEATURES.get(name).warm_up, 20)  # regimes are known after 20 returns
+    assert np.isfinite(result[warm_up:]).all()
+
+
+def test_a_market_without_volume_has_a_volume_feature_of_zero():
+    assert (column(replace(BARS, volume=np.zeros(N)), "volume_z")[59:] == 0).all()
+
+
+def test_computing_features_leaves_the_bars_as_they_were():
+    before = BARS.fingerprint
+    compute_features(BARS, classify_regimes(BARS.close))
+    assert BARS.fingerprint == before
+
+
+def test_the_table_holds_nan_in_the_warm_up_and_numbers_after_it():
+    table = compute_features(BARS, classify_regimes(BARS.close))
+    assert table.values.shape == (N, len(DEFAULT_SET))
+    assert table.warm_up == 150
+    assert np.isnan(table.values[:150]).all()
+    assert np.isfinite(table.values[150:]).all()
+    assert not table.values.flags.writeable
+
+
+def test_a_short_set_has_a_short_warm_up_but_never_unknown_regimes():
+    regimes = classify_regimes(BARS.close)
+    table = compute_features(BARS, regimes, FeatureSettings(("probability_uptrend", "bollinger_position")))
+    assert table.warm_up == 20
+    assert table.names == ("probability_uptrend", "bollinger_position")
+
+
+def test_fewer_bars_than_the_warm_up_say_how_many_are_needed():
+    short = cut(BARS, 150)
+    with pytest.raises(DataError, match="SYNTHETIC has 150 bars and the features need 151") as error:
+        compute_features(short, classify_regimes(short.close))
+    assert error.value.name == "too-few-bars"
+    assert "'adx'" in error.value.needed
+
+
+def test_the_fingerprint_follows_values_and_names():
+    regimes = classify_regimes(BARS.close)
+    table = compute_features(BARS, regimes)
+    assert table.fingerprint == compute_features(BARS, regimes).fingerprint
+    fewer = compute_features(BARS, regimes, FeatureSettings(DEFAULT_SET[:-1]))
+    other = compute_features(scaled(with_noisy_future(BARS, 800), 1.0), regimes)
+    assert len({table.fingerprint, fewer.fingerprint, other.fingerprint}) == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [((), "is empty"), (("rsi", "rsi"), "holds 'rsi' twice"), (("rsii",), "there is no feature 'rsii'")],
+)
+def test_feature_settings_that_cannot_work_are_refused(names, text):
+    with pytest.raises(ConfigError, match=text):
+        FeatureSettings(names)
+
+
+def test_an_unknown_feature_names_the_nearest():
+    with pytest.raises(ConfigError) as error:
+        FeatureSettings(("stochastic_q",))
+    assert error.value.nearest in ("stochastic_k", "stochastic_d")

@@ -85,8 +85,10 @@ class ModelCard:
         """Observation and action space of the environment the model was made for."""
         market = spaces.Box(-np.inf, np.inf, (self.window, self.n_features), np.float32)
         account = spaces.Box(-np.inf, np.inf, (len(self.account_fields),), np.float32)
-        action: spaces.Space = spaces.Discrete(self.n_actions) if self.n_actions else spaces.Box(
-            *(self.action_bounds or (-1.0, 1.0)), (1,), np.float32
+        action: spaces.Space = (
+            spaces.Discrete(self.n_actions)
+            if self.n_actions
+            else spaces.Box(*(self.action_bounds or (-1.0, 1.0)), (1,), np.float32)
         )
         return spaces.Dict({"account": account, "market": market}), action
 
@@ -138,7 +140,7 @@ def card_of(
             f"the card names {len(feature_names)} and {len(account_fields)}",
         )
     action = algorithm.action_space
-    continuous = isinstance(action, spaces.Box)
+    bounds = (float(action.low.min()), float(action.high.max())) if isinstance(action, spaces.Box) else None
     return ModelCard(
         algorithm=settings.name,
         agent=asdict(settings),
@@ -150,8 +152,8 @@ def card_of(
         window=window,
         n_features=n_features,
         account_fields=account_fields,
-        n_actions=0 if continuous else int(action.n),  # type: ignore[attr-defined]
-        action_bounds=(float(action.low.min()), float(action.high.max())) if continuous else None,
+        n_actions=int(action.n) if isinstance(action, spaces.Discrete) else 0,
+        action_bounds=bounds,
         action_settings=dict(action_settings),
         random_seed=random_seed,
         trained_steps=algorithm.num_timesteps,

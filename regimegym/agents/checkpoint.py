@@ -1,7 +1,7 @@
 """Model folders: weights in safetensors, everything else in JSON; loading one runs no code of it.
 
-    model.json            the ModelCard, and SHA-256 of the card and of the weights
-    weights.safetensors   the policy's tensors by name
+model.json            the ModelCard, and SHA-256 of the card and of the weights
+weights.safetensors   the policy's tensors by name
 """
 
 import json
@@ -49,9 +49,7 @@ def save_model(folder: Path, algorithm: BaseAlgorithm, card: ModelCard) -> None:
         _write(fresh / CARD, text.encode())
         _take_place(fresh, folder)
     except OSError as error:
-        raise MachineError(
-            "cannot-write-model", f"the model could not be written to {folder}: {error}"
-        ) from error
+        raise MachineError("cannot-write-model", f"the model could not be written to {folder}: {error}") from error
 
 
 def load_policy(folder: Path, device: torch.device | str = "cpu") -> tuple[Policy, ModelCard]:
@@ -136,9 +134,7 @@ def _read_card(folder: Path) -> tuple[ModelCard, str]:
         )
     checksum, digest = values.pop("weights_sha256", None), values.pop("card_sha256", None)
     if checksum is None or digest != _digest(values):
-        raise ModelError(
-            "edited-card", f"{path} was changed after it was written: its checksum differs"
-        )
+        raise ModelError("edited-card", f"{path} was changed after it was written: its checksum differs")
     return ModelCard.from_json(values), checksum
 
 

@@ -51,7 +51,7 @@ class EnhancedDQN(OffPolicyAlgorithm):
     """
 
     policy: EnhancedDQNPolicy
-    replay_buffer: ReferenceReplayBuffer  # type: ignore[assignment]
+    replay_buffer: ReferenceReplayBuffer
     action_space: spaces.Discrete
 
     def __init__(
@@ -204,9 +204,7 @@ class EnhancedDQN(OffPolicyAlgorithm):
         """SB3's; where it resets the environment, returns that still wait for rewards are dropped."""
         if reset_num_timesteps or self._last_obs is None:
             self.replay_buffer.pending.clear()
-        return super()._setup_learn(
-            total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
-        )
+        return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
 
 
 def tape_of(env: VecEnv) -> MarketTape:

@@ -52,9 +52,7 @@ class EnhancedDQNPolicy(BasePolicy):
         self._dropouts = [module for module in self.online.modules() if isinstance(module, nn.Dropout)]
         # Rewards are divided by it before they are learned from; Q is in the same unit.
         self.register_buffer("reward_scale", torch.ones(()))
-        self.optimizer = torch.optim.AdamW(
-            decay_groups(self.online, weight_decay), lr=lr_schedule(1), fused=True
-        )
+        self.optimizer = torch.optim.AdamW(decay_groups(self.online, weight_decay), lr=lr_schedule(1), fused=True)
         self.train(False)
 
     @property

@@ -25,11 +25,11 @@ class EpsilonSchedule:
     def __post_init__(self) -> None:
         check_between("epsilon_start", self.start, 0, 1)
         check_between("epsilon_end", self.end, 0, 1)
-        check_number("epsilon_fraction", self.fraction, "in (0, 1]", 0 < self.fraction <= 1)
+        check_number("epsilon_fraction", self.fraction, "in (0, 1]", lambda v: 0 < v <= 1)
         check_choice("epsilon_shape", self.shape, SHAPES)
         if self.shape == "exponential":
-            check_number("epsilon_end", self.end, "> 0 for an exponential schedule", self.end > 0)
-            check_number("epsilon_start", self.start, "> 0 for an exponential schedule", self.start > 0)
+            check_number("epsilon_end", self.end, "> 0 for an exponential schedule", lambda v: v > 0)
+            check_number("epsilon_start", self.start, "> 0 for an exponential schedule", lambda v: v > 0)
 
     def __call__(self, done: float) -> float:
         """ε at `done` in [0, 1]."""

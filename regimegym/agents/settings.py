@@ -41,7 +41,7 @@ class EnhancedDQNSettings:
     weight_decay: float = 1.0
     max_grad_norm: float = 1.0
     batch_size: int = 64
-    updates_per_bar: float = 0.2
+    updates_per_bar: float = 0.1
     buffer_size: int = 200_000
     learning_starts: int = 1000
     gamma: float = 0.97
@@ -65,14 +65,12 @@ class EnhancedDQNSettings:
             check_at_least(f"agent.{key}", getattr(self, key), 1)
         check_at_least("agent.learning_starts", self.learning_starts, 0)
         check_between("agent.gamma", self.gamma, 0, 1)
-        check_number("agent.tau", self.tau, "in (0, 1]", 0 < self.tau <= 1)
+        check_number("agent.tau", self.tau, "in (0, 1]", lambda v: 0 < v <= 1)
         self.epsilon()
 
     def epsilon(self) -> EpsilonSchedule:
         """The exploration schedule."""
-        return EpsilonSchedule(
-            self.epsilon_start, self.epsilon_end, self.epsilon_fraction, self.epsilon_shape
-        )
+        return EpsilonSchedule(self.epsilon_start, self.epsilon_end, self.epsilon_fraction, self.epsilon_shape)
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ class DQNSettings:
         _check_common(self)
         for key in ("buffer_size", "train_freq", "gradient_steps", "target_update_interval"):
             check_at_least(f"agent.{key}", getattr(self, key), 1)
-        check_number("agent.tau", self.tau, "in (0, 1]", 0 < self.tau <= 1)
+        check_number("agent.tau", self.tau, "in (0, 1]", lambda v: 0 < v <= 1)
         check_between("agent.exploration_fraction", self.exploration_fraction, 0, 1)
         check_between("agent.exploration_initial_eps", self.exploration_initial_eps, 0, 1)
         check_between("agent.exploration_final_eps", self.exploration_final_eps, 0, 1)

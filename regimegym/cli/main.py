@@ -1,17 +1,13 @@
 """The command `regime-gym`: picks the subcommand and turns every error into one clear message."""
 
-import os
 import sys
-from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
 
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from regimegym.cli.messages import config_error_from_hydra, render_error
-from regimegym.common.errors import ConfigError, RegimeGymError, nearest_name
+from regimegym.common.errors import ConfigError, nearest_name
 
 COMMANDS = {
     "train": "train an agent on the training bars, select it on validation, test it once",
@@ -43,10 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     console = Console(stderr=True, highlight=False)
     try:
         return _dispatch(words)
-    except RegimeGymError as error:
-        render_error(error, console)
-        return error.exit_code
-    except (HydraException, OmegaConfBaseException) as error:
+    except Exception as error:  # what is no mistake of the user is raised again
         mistake = config_error_from_hydra(error, words)
         if mistake is None:
             raise
@@ -73,10 +66,8 @@ def _dispatch(words: list[str]) -> int:
             nearest=nearest_name(command, COMMANDS),
             help=["regime-gym --help"],
         )
-    # Hydra's own handler would print a shortened traceback and exit with 1.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    run: Callable[[list[str]], int] = import_module(f"regimegym.cli.{command}").run
-    return run(words[1:])
+    import_module(f"regimegym.cli.{command}").run(words[1:])
+    return 0
 
 
 def usage() -> str:

@@ -1,35 +1,36 @@
 """Range checks of settings: each names the setting, the rule and the value that came."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from regimegym.common.errors import ConfigError, nearest_name
 
 
-def check_number(name: str, value: float, rule: str, ok: bool) -> None:
-    """Raise ConfigError unless `value` is finite and `ok`; `rule` reads like "≥ 0"."""
-    if not (isinstance(value, int | float) and math.isfinite(value) and ok):
+def check_number(name: str, value: float, rule: str, is_ok: Callable[[float], bool]) -> None:
+    """Raise ConfigError unless `value` is a finite number and `is_ok`; `rule` reads like "≥ 0"."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not (is_number and is_ok(value)):
         raise ConfigError("out-of-range", f"'{name}' must be {rule}, got {value}")
 
 
 def check_not_negative(name: str, value: float) -> None:
     """Finite and ≥ 0."""
-    check_number(name, value, "≥ 0", value >= 0)
+    check_number(name, value, "≥ 0", lambda v: v >= 0)
 
 
 def check_positive(name: str, value: float) -> None:
     """Finite and > 0."""
-    check_number(name, value, "> 0", value > 0)
+    check_number(name, value, "> 0", lambda v: v > 0)
 
 
 def check_between(name: str, value: float, low: float, high: float) -> None:
     """Finite and inside the closed interval [low, high]."""
-    check_number(name, value, f"in [{low}, {high}]", low <= value <= high)
+    check_number(name, value, f"in [{low}, {high}]", lambda v: low <= v <= high)
 
 
 def check_at_least(name: str, value: int, least: int) -> None:
     """Whole number of at least `least`."""
-    check_number(name, value, f"a whole number ≥ {least}", value == int(value) and value >= least)
+    check_number(name, value, f"a whole number ≥ {least}", lambda v: v == int(v) and v >= least)
 
 
 def check_choice(name: str, value: str, choices: Collection[str]) -> None:

@@ -13,7 +13,7 @@ from regimegym.envs.costs import cost_per_value
 from regimegym.envs.state import ON_CHANGE, POST_COST, PRE_COST
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def exposure_of(cash: float, units: float, price: float) -> float:
     """x = units·P/E; 0 where E ≤ 0, which keeps rewards of a bankrupt account finite."""
     equity = cash + units * price
@@ -23,13 +23,13 @@ def exposure_of(cash: float, units: float, price: float) -> float:
 # --- Sizing ---------------------------------------------------------------------------------------
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def whole_lots(units: float, rules: Any) -> float:
     """Truncated toward zero to a multiple of the lot; lot 0 is fractional."""
     return np.trunc(units / rules.lot) * rules.lot if rules.lot > 0 else units
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def post_cost_change(weight: float, equity: float, units: float, mid: float, s: float, rules: Any) -> float:
     """Δ = (w·(E − fixed_fee)/P − units) / (1 + side·w·k) for the side that has Δ's sign, else 0."""
     gap = weight * (equity - rules.fixed_fee) / mid - units
@@ -42,13 +42,13 @@ def post_cost_change(weight: float, equity: float, units: float, mid: float, s: 
     return 0.0
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def cash_units(weight: float, equity: float, mid: float, s: float, rules: Any) -> float:
     """units* = side·|w|·E′/(P·(1 + s)·(1 + fee_rate)): all-in buying power."""
     return weight * equity / (mid * (1 + s) * (1 + rules.fee_rate))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def order_change(weight: float, equity: float, units: float, mid: float, s: float, rules: Any) -> float:
     """Δ units that take a position of `units` to the target `weight`, lots included."""
     if rules.sizing == POST_COST:
@@ -63,13 +63,13 @@ def order_change(weight: float, equity: float, units: float, mid: float, s: floa
 # --- When to trade ----------------------------------------------------------------------------------
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def clipped_target(target: float, rules: Any) -> float:
     """w clipped to ±max_leverage."""
     return min(max(target, -rules.max_leverage), rules.max_leverage)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def is_skipped(weight: float, last_target: float, equity: float, units: float, mid: float, rules: Any) -> bool:
     """Whether the order to `weight` is left alone: unchanged target, or within the band."""
     if rules.rebalance == ON_CHANGE:
@@ -80,20 +80,20 @@ def is_skipped(weight: float, last_target: float, equity: float, units: float, m
 # --- Margin -----------------------------------------------------------------------------------------
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def breaches_margin(cash: float, units: float, price: float, rules: Any) -> bool:
     """E ≤ 0 or E < maint·|units|·price."""
     equity = cash + units * price
     return equity <= 0 or equity < rules.maintenance_margin * abs(units) * price
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def worst_price(units: float, bar: Any) -> float:
     """The low for longs, the high for shorts."""
     return bar.low if units > 0 else bar.high
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def trigger_price(cash: float, units: float, bar: Any, rules: Any) -> float:
     """The mid at which the margin broke inside the bar; never better than the bar's open."""
     if units > 0:
@@ -106,7 +106,7 @@ def trigger_price(cash: float, units: float, bar: Any, rules: Any) -> float:
 # --- Bookkeeping of the open position -----------------------------------------------------------------
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def entry_price_after(entry_price: float, units: float, change: float, price: float) -> float:
     """Average fill price after Δ: weighted when the position grows, `price` when it is new, 0 when flat."""
     after = units + change

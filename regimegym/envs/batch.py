@@ -11,7 +11,7 @@ import numpy as np
 
 from regimegym.common.errors import DataError
 from regimegym.envs.actions import KEEP, ActionTranslator
-from regimegym.envs.core import new_result, step_kernel
+from regimegym.envs.core import step_kernel
 from regimegym.envs.episodes import EpisodeStarts
 from regimegym.envs.observation import (
     ACCOUNT_FIELDS,
@@ -20,6 +20,7 @@ from regimegym.envs.observation import (
     write_account_blocks,
     write_windows,
 )
+from regimegym.envs.results import new_result
 from regimegym.envs.settings import EnvSettings
 from regimegym.envs.state import EQUITY, START_EQUITY, bar_records, new_accounts, open_accounts, rule_record
 from regimegym.features.splits import RowRange

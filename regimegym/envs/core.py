@@ -5,7 +5,6 @@ The order of events is written out in `_live_through_bar`; every rule it calls i
 costs.py, accounting.py or rewards.py.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,26 @@ from numba import njit
 
 from regimegym.common.errors import RegimeGymError
 from regimegym.envs import accounting, costs, rewards
+from regimegym.envs.results import (
+    BORROW,
+    CREDIT,
+    DEBIT,
+    EXPOSURE_AT_FILL,
+    FEES,
+    GAP,
+    LOG_RETURN,
+    MARGIN,
+    N_FILLS,
+    NOTIONAL,
+    ORDER,
+    REWARD,
+    SLIPPAGE,
+    SPREAD,
+    TRADED,
+    TRIGGER,
+    StepResult,
+    new_result,
+)
 from regimegym.envs.state import (
     BARS_HELD,
     CASH,
@@ -33,132 +52,6 @@ from regimegym.envs.state import (
     UNITS,
     Accounts,
 )
-
-# Why something filled.
-ORDER, GAP, TRIGGER, MARGIN = range(4)
-FILL_REASONS = ("order", "gap", "trigger", "margin")
-MAX_FILLS = 3  # `cash` sizing closes and opens; a liquidation may follow
-FILL = np.dtype([("row", "i8"), ("units", "f8"), ("mid", "f8"), ("price", "f8"), ("fee", "f8"), ("reason", "i8")])
-
-RESULT_ROWS = (
-    "reward",
-    "log_return",
-    "exposure_at_fill",
-    "traded",
-    "notional",
-    "credit",
-    "borrow",
-    "debit",
-    "spread",
-    "slippage",
-    "fees",
-    "n_fills",
-)
-(
-    REWARD,
-    LOG_RETURN,
-    EXPOSURE_AT_FILL,
-    TRADED,
-    NOTIONAL,
-    CREDIT,
-    BORROW,
-    DEBIT,
-    SPREAD,
-    SLIPPAGE,
-    FEES,
-    N_FILLS,
-) = range(len(RESULT_ROWS))
-
-
-@dataclass(frozen=True, eq=False)
-class StepResult:
-    """What one step did to N accounts.
-
-    Attributes:
-        accounts: the accounts at the mark of row t+1.
-        values: (12, N) float64, one row per field of RESULT_ROWS; the properties below are views.
-        fills: (N, 3) records FILL in the order they happened: row of the bar, signed units, mid,
-            price paid, fee, reason (index into FILL_REASONS); only the first n_fills are valid.
-    """
-
-    accounts: Accounts
-    values: np.ndarray
-    fills: np.ndarray
-
-    @property
-    def reward(self) -> np.ndarray:
-        """(N,) R of DEFINITIONS §6."""
-        return self.values[REWARD]
-
-    @property
-    def log_return(self) -> np.ndarray:
-        """(N,) ℓ, unshaped: ln(V_{t+1}/V_t), floored at ln 1e-3."""
-        return self.values[LOG_RETURN]
-
-    @property
-    def exposure_at_fill(self) -> np.ndarray:
-        """(N,) x right after the order filled, or at the mid where it would have."""
-        return self.values[EXPOSURE_AT_FILL]
-
-    @property
-    def traded(self) -> np.ndarray:
-        """(N,) 1.0 where the decision executed a trade (a liquidation is none)."""
-        return self.values[TRADED]
-
-    @property
-    def notional(self) -> np.ndarray:
-        """(N,) q, money at the mid of the executed order; 0 where none."""
-        return self.values[NOTIONAL]
-
-    @property
-    def credit(self) -> np.ndarray:
-        """(N,) interest earned, money."""
-        return self.values[CREDIT]
-
-    @property
-    def borrow(self) -> np.ndarray:
-        """(N,) paid for borrowed units, money."""
-        return self.values[BORROW]
-
-    @property
-    def debit(self) -> np.ndarray:
-        """(N,) paid for borrowed money, money."""
-        return self.values[DEBIT]
-
-    @property
-    def spread(self) -> np.ndarray:
-        """(N,) lost to the half-spread, money."""
-        return self.values[SPREAD]
-
-    @property
-    def slippage(self) -> np.ndarray:
-        """(N,) lost to slippage, money."""
-        return self.values[SLIPPAGE]
-
-    @property
-    def fees(self) -> np.ndarray:
-        """(N,) fees, money."""
-        return self.values[FEES]
-
-    @property
-    def n_fills(self) -> np.ndarray:
-        """(N,) number of valid records in `fills`."""
-        return self.values[N_FILLS]
-
-    @property
-    def terminated(self) -> np.ndarray:
-        """(N,) bool, True where the account is liquidated."""
-        return self.accounts.done > 0
-
-
-def new_result(accounts: Accounts) -> StepResult:
-    """Room for the result of stepping `accounts`, to be handed to step_batch again and again."""
-    n = len(accounts)
-    return StepResult(
-        Accounts(np.zeros_like(accounts.values), np.zeros_like(accounts.ring)),
-        np.zeros((len(RESULT_ROWS), n)),
-        np.zeros((n, MAX_FILLS), FILL),
-    )
 
 
 def step_batch(
@@ -213,7 +106,7 @@ def step_batch(
     return result
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def step_kernel(
     bars: np.ndarray,
     rules: np.ndarray,
@@ -238,7 +131,7 @@ def step_kernel(
             _step_account(bars, rules[0], rows[i], targets[i], next_accounts, next_ring, results, fills, i)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _step_account(
     bars: np.ndarray,
     rules: Any,
@@ -273,7 +166,7 @@ def _step_account(
     accounts[REWARD_SUM, i] += reward
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _fill_at_own_close(
     bars: np.ndarray,
     rules: Any,
@@ -293,7 +186,7 @@ def _fill_at_own_close(
         _liquidate(mid, half_spread, row, MARGIN, rules, accounts, results, fills, i)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _live_through_bar(
     bars: np.ndarray,
     rules: Any,
@@ -330,7 +223,7 @@ def _live_through_bar(
         _liquidate(bar.close, at_close, row, MARGIN, rules, accounts, results, fills, i)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _carry(before: Any, bar: Any, rules: Any, accounts: np.ndarray, results: np.ndarray, i: int) -> None:
     """Event 1: interest on what was held over from the last bar."""
     dt = costs.years_between(before, bar, rules)
@@ -341,7 +234,7 @@ def _carry(before: Any, bar: Any, rules: Any, accounts: np.ndarray, results: np.
     results[DEBIT, i] = debit
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _order(
     target: float,
     mid: float,
@@ -372,7 +265,7 @@ def _order(
         _fill(change, mid, half_spread, row, ORDER, rules, accounts, results, fills, i)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _fill(
     change: float,
     mid: float,
@@ -409,7 +302,7 @@ def _fill(
     results[N_FILLS, i] += 1.0
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _liquidate(
     mid: float,
     half_spread: float,
@@ -429,7 +322,7 @@ def _liquidate(
     accounts[DONE, i] = 1.0
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _mark(close: float, units_t: float, accounts: np.ndarray, i: int) -> None:
     """Event 8: V = cash + units·C, and what follows from it. `units_t` are those before the step."""
     cash, units = accounts[CASH, i], accounts[UNITS, i]
@@ -440,7 +333,7 @@ def _mark(close: float, units_t: float, accounts: np.ndarray, i: int) -> None:
     accounts[BARS_HELD, i] = held + 1.0 if units != 0 else 0.0
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _count_trade(accounts: np.ndarray, ring: np.ndarray, results: np.ndarray, rules: Any, i: int) -> None:
     """n_W: the newest decision takes the place of the one W decisions ago."""
     slot = int(accounts[DECISIONS, i]) % ring.shape[1]

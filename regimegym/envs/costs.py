@@ -13,7 +13,7 @@ from regimegym.envs.state import BAR_SPREAD, ELAPSED
 NS_PER_YEAR = 31_557_600 * 1e9  # 365.25 days
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def years_between(bar_tm1: Any, bar_t: Any, rules: Any) -> float:
     """dt: the years over which a position held from one bar to the next pays carry."""
     if rules.carry_clock == ELAPSED:
@@ -21,7 +21,7 @@ def years_between(bar_tm1: Any, bar_t: Any, rules: Any) -> float:
     return rules.years_per_bar
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def carry(cash: float, units: float, close_tm1: float, dt: float, rules: Any) -> tuple[float, float, float]:
     """(credit, borrow, debit), each ≥ 0, on what was held over from the last close."""
     short_value = -units * close_tm1 if units < 0 else 0.0
@@ -31,31 +31,31 @@ def carry(cash: float, units: float, close_tm1: float, dt: float, rules: Any) ->
     return credit, borrow, debit
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def half_spread_at_open(bar: Any, rules: Any) -> float:
     """Half-spread of fills at the open, and at a trigger price (the last spread that was quoted)."""
     return bar.half_spread_open if rules.spread_source == BAR_SPREAD else rules.half_spread
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def half_spread_at_close(bar: Any, rules: Any) -> float:
     """Half-spread of fills at the close."""
     return bar.half_spread_close if rules.spread_source == BAR_SPREAD else rules.half_spread
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def fill_price(mid: float, side: float, s: float) -> float:
     """px = P·(1 + side·s): spread and slippage are always adverse."""
     return mid * (1 + side * s)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def fill_fee(change: float, price: float, rules: Any) -> float:
     """fee = fee_rate·|Δ|·px + fixed_fee."""
     return rules.fee_rate * abs(change) * price + rules.fixed_fee
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def cost_per_value(side: float, s: float, rules: Any) -> float:
     """k = s + fee_rate·(1 + side·s): cost of a trade as a fraction of its value at the mid."""
     return s + rules.fee_rate * (1 + side * s)

@@ -54,7 +54,7 @@ def observation_space(mode: str, window: int, n_features: int) -> spaces.Dict:
     return spaces.Dict({"account": account, "market": market})
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def write_windows(features: np.ndarray, segment_start: np.ndarray, rows: np.ndarray, out: np.ndarray) -> None:
     """Copy the windows that end at `rows` (N,) into `out` (N, W, F); zeros before the segment."""
     length = out.shape[1]
@@ -65,7 +65,7 @@ def write_windows(features: np.ndarray, segment_start: np.ndarray, rows: np.ndar
         out[i, missing:] = features[row + 1 - length + missing : row + 1]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def write_account_blocks(bars: Any, rows: np.ndarray, accounts: np.ndarray, window: int, out: np.ndarray) -> None:
     """Account blocks (N, K) float32 in the order of ACCOUNT_FIELDS, each account on its own row.
 

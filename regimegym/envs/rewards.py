@@ -9,13 +9,13 @@ UPTREND = 0  # code of common.regimes.Regime.UPTREND, as a compile-time constant
 LEAST_GROWTH = 1e-3  # floor of V_{t+1} / V_t: a bankruptcy costs ln(1000), not infinity
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def floored_log_return(equity_t: float, equity_tp1: float) -> float:
     """ℓ = ln(max(V_{t+1}, 1e-3·V_t)/V_t), net of costs."""
     return np.log(max(equity_tp1, LEAST_GROWTH * equity_t) / equity_t)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def shaped_reward(
     log_return: float,
     exposure: float,

@@ -12,8 +12,8 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from regimegym.common.checks import check_at_least
 from regimegym.envs.batch import AccountBatch
-from regimegym.envs.core import LOG_RETURN, REWARD, TRADED
 from regimegym.envs.default_market import default_tape
+from regimegym.envs.results import LOG_RETURN, REWARD, TRADED
 from regimegym.envs.settings import EnvSettings
 from regimegym.envs.state import EQUITY, EXPOSURE, REWARD_SUM
 from regimegym.features.splits import RowRange

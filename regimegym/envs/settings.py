@@ -82,7 +82,7 @@ class AccountSettings:
         for name in ("fee_rate", "half_spread", "slippage", "maintenance_margin"):
             value = getattr(self, name)
             check_not_negative(name, value)
-            check_number(name, value, "< 1 (a fraction)", value < 1)
+            check_number(name, value, "< 1 (a fraction)", lambda v: v < 1)
         for name in ("fixed_fee", "borrow_rate", "debit_rate", "credit_rate", "lot", "band"):
             check_not_negative(name, getattr(self, name))
         check_choice("execution", self.execution, EXECUTIONS)
@@ -97,7 +97,7 @@ class AccountSettings:
             "max_leverage · (half_spread + slippage + fee_rate)",
             self.max_leverage * cost_of_a_side,
             "< 1, or no trade can reach its target",
-            self.max_leverage * cost_of_a_side < 1,
+            lambda v: v < 1,
         )
 
 
@@ -233,7 +233,7 @@ class ActionSettings:
         _check_flag("allow_short", self.allow_short)
         steps = tuple(self.ladder)
         for i, weight in enumerate(steps):
-            check_number(f"ladder[{i}]", weight, "a finite weight", True)
+            check_number(f"ladder[{i}]", weight, "a finite weight", lambda _: True)
         if len(steps) < 2 or any(a >= b for a, b in pairwise(steps)):
             raise ConfigError("bad-ladder", f"'ladder' needs two or more strictly increasing weights, got {steps}")
         object.__setattr__(self, "ladder", tuple(float(weight) for weight in steps))

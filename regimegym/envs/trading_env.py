@@ -7,8 +7,8 @@ import numpy as np
 
 from regimegym.common.errors import ConfigError, RegimeGymError
 from regimegym.envs.batch import AccountBatch
-from regimegym.envs.core import LOG_RETURN, REWARD, TRADED
 from regimegym.envs.default_market import default_tape
+from regimegym.envs.results import LOG_RETURN, REWARD, TRADED
 from regimegym.envs.settings import EnvSettings
 from regimegym.envs.state import CASH, EQUITY, EXPOSURE, UNITS
 from regimegym.features.splits import RowRange

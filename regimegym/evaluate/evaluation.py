@@ -1,6 +1,6 @@
 """Evaluation: everything that is measured about one policy on one stretch of bars."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
 
 POLICY_KEYS = ("agent", "buy_and_hold", "ma_cross", "random", "flat")
+BOOTSTRAP = "bootstrap"  # name of the generator
 SIMPLE_RULES = ("ma_cross",)
 
 
@@ -32,6 +33,8 @@ class Intervals(NamedTuple):
     sharpe_ratio: dict[str, Interval]
     log_return_above: dict[str, Interval]
     sharpe_ratio_above: dict[str, Interval]
+    strict_log_return: Interval  # of the agent, at the level of the verdict
+    strict_above_buy_and_hold: Interval
     block_length: float
 
 
@@ -80,6 +83,8 @@ class Evaluation:
         return Evidence(
             log_return=self.intervals.log_return["agent"],
             above_buy_and_hold=self.intervals.log_return_above["buy_and_hold"],
+            strict_log_return=self.intervals.strict_log_return,
+            strict_above_buy_and_hold=self.intervals.strict_above_buy_and_hold,
             buy_and_hold_log_return=self.intervals.log_return["buy_and_hold"].value,
             best_rule=self.labels[best],
             above_best_rule=self.intervals.log_return_above[best],
@@ -181,18 +186,22 @@ def _cost_lane(tape: MarketTape, settings: EnvSettings, multiple: float) -> Lane
 
 def _intervals(trajectories: dict[str, Trajectory], evaluation: EvaluationSettings, random_seed: int) -> Intervals:
     settings = evaluation.intervals
+    strict = replace(settings, level=evaluation.verdict.level)
     keys = list(trajectories)
+    agent = trajectories["agent"]
+    trades, periods = agent.n_trades, agent.periods_per_year
     log_returns = np.stack([trajectory.log_returns for trajectory in trajectories.values()])
     returns = np.stack([simple_returns(trajectory.equity) for trajectory in trajectories.values()])
-    periods = trajectories["agent"].periods_per_year
-    own, above = log_return_intervals(log_returns, settings, generator(random_seed, "interval-log-return"))
-    own_sharpe, above_sharpe = sharpe_intervals(
-        returns, periods, settings, generator(random_seed, "interval-sharpe-ratio")
-    )
+    # The same generator again: both levels are quantiles of the same resampled paths.
+    own, above = log_return_intervals(log_returns, trades, settings, generator(random_seed, BOOTSTRAP))
+    strict_own, strict_above = log_return_intervals(log_returns[:2], trades, strict, generator(random_seed, BOOTSTRAP))
+    own_sharpe, above_sharpe = sharpe_intervals(returns, trades, periods, settings, generator(random_seed, BOOTSTRAP))
     return Intervals(
         dict(zip(keys, own, strict=True)),
         dict(zip(keys, own_sharpe, strict=True)),
         dict(zip(keys[1:], above, strict=True)),
         dict(zip(keys[1:], above_sharpe, strict=True)),
-        settings.block_length(log_returns.shape[1]),
+        strict_own[0],
+        strict_above[0],
+        settings.block_length(log_returns.shape[1], trades),
     )

@@ -26,25 +26,29 @@ class IntervalSettings:
         level: coverage of the two-sided interval, in [0.5, 0.999].
         n_resamples: number of bootstrap paths, at least 100.
         least_block: least mean block length, bars.
-        block_factor: c of the mean block length max(least_block, c · n^(1/3)), which is cut at
-            n/4. The power 1/3 is the optimal growth; the least length covers a position that
-            is held for a day of hourly bars, whose returns are dependent.
+        block_factor: c of the mean block length max(least_block, c · n^(1/3), time between
+            trades), which is cut at n/4. The power 1/3 is the optimal growth.
+        holding_factor: the time between the agent's trades counts this many times: the returns
+            of one position are dependent, and shorter blocks make the intervals too narrow.
     """
 
     level: float = 0.95
     n_resamples: int = 2000
     least_block: float = 20.0
     block_factor: float = 2.0
+    holding_factor: float = 1.0
 
     def __post_init__(self) -> None:
         check_between("level", self.level, 0.5, 0.999)
         check_at_least("n_resamples", self.n_resamples, 100)
         check_at_least("least_block", int(self.least_block), 1)
         check_not_negative("block_factor", self.block_factor)
+        check_not_negative("holding_factor", self.holding_factor)
 
-    def block_length(self, n: int) -> float:
-        """Mean block length for `n` bars, at least 1."""
-        wanted = max(self.least_block, self.block_factor * n ** (1.0 / 3.0))
+    def block_length(self, n: int, n_trades: int) -> float:
+        """Mean block length for `n` bars on which the agent made `n_trades` trades, at least 1."""
+        held = self.holding_factor * n / (n_trades + 1)
+        wanted = max(self.least_block, self.block_factor * n ** (1.0 / 3.0), held)
         return max(1.0, min(wanted, n / 4.0))
 
 
@@ -121,30 +125,36 @@ def _sharpe(sums: np.ndarray, squares: np.ndarray, n: int, periods_per_year: flo
 
 
 def log_return_intervals(
-    log_returns: np.ndarray, settings: IntervalSettings, generator: np.random.Generator
+    log_returns: np.ndarray, n_trades: int, settings: IntervalSettings, generator: np.random.Generator
 ) -> tuple[list[Interval], list[Interval]]:
     """Intervals of Σℓ for each of K paired series, and of each series 0 minus series k (k ≥ 1).
 
     Args:
         log_returns: (K, n) unshaped log returns per bar on common bars.
+        n_trades: executed trades of series 0, for the block length.
     """
     n = log_returns.shape[1]
     values = log_returns.sum(axis=1)
-    sums, _ = resampled_moments(log_returns, settings.block_length(n), settings.n_resamples, generator)
+    sums, _ = resampled_moments(log_returns, settings.block_length(n, n_trades), settings.n_resamples, generator)
     return _own_and_differences(values, sums, settings.level)
 
 
 def sharpe_intervals(
-    returns: np.ndarray, periods_per_year: float, settings: IntervalSettings, generator: np.random.Generator
+    returns: np.ndarray,
+    n_trades: int,
+    periods_per_year: float,
+    settings: IntervalSettings,
+    generator: np.random.Generator,
 ) -> tuple[list[Interval], list[Interval]]:
     """Intervals of the Sharpe ratio of K paired series, and of series 0 minus series k (k ≥ 1).
 
     Args:
         returns: (K, n) simple net returns per bar on common bars.
+        n_trades: executed trades of series 0, for the block length.
     """
     n = returns.shape[1]
     values = _sharpe(returns.sum(axis=1), (returns**2).sum(axis=1), n, periods_per_year)
-    sums, squares = resampled_moments(returns, settings.block_length(n), settings.n_resamples, generator)
+    sums, squares = resampled_moments(returns, settings.block_length(n, n_trades), settings.n_resamples, generator)
     return _own_and_differences(values, _sharpe(sums, squares, n, periods_per_year), settings.level)
 
 

@@ -8,7 +8,7 @@ On prices that do not move every indicator holds its neutral value.
 import numpy as np
 import talib
 
-from regimegym.features.rolling import divide, ewma, rolling_mean_sd, wilder
+from regimegym.features.rolling import divide, ewma, rolling_mean_sd
 
 ROUND_OFF = 1e-12  # relative; a movement below it is float noise
 
@@ -42,25 +42,21 @@ def volatility_ratio(close: np.ndarray, fast: float, slow: float) -> np.ndarray:
 
 def average_gap(close: np.ndarray, span: float) -> np.ndarray:
     """ln C_t minus its exponential average, in units of σ_t·√span, (T,)."""
-    log_close = np.log(close / close[0])
+    log_close = np.log(close)
     return in_volatility(log_close - ewma(log_close, span), close, span)
 
 
-def average_directional_index(
-    high: np.ndarray, low: np.ndarray, close: np.ndarray, window: int = 14
-) -> np.ndarray:
+def average_directional_index(high: np.ndarray, low: np.ndarray, close: np.ndarray, window: int = 14) -> np.ndarray:
     """Wilder's ADX in [0, 100] (T,), from TA-Lib; first value on row 2·window − 1, 0 on flat prices.
 
     Its smoothing remembers where the history starts: two starts agree to 0.1 after 150 bars.
-    Prices are divided by the first close, since TA-Lib takes a true range below 1e-14 for none.
     """
-    unit = close[0]
-    return talib.ADX(high / unit, low / unit, close / unit, timeperiod=window)
+    return talib.ADX(high, low, close, timeperiod=window)
 
 
 def log_slope(close: np.ndarray, window: int = 14) -> np.ndarray:
     """Least-squares slope of log price per bar over `window` bars, (T,); TA-Lib LINEARREG_SLOPE."""
-    return talib.LINEARREG_SLOPE(np.log(close / close[0]), timeperiod=window)
+    return talib.LINEARREG_SLOPE(np.log(close), timeperiod=window)
 
 
 def trend_persistence(close: np.ndarray, window: int = 20) -> np.ndarray:
@@ -79,16 +75,13 @@ def trend_persistence(close: np.ndarray, window: int = 20) -> np.ndarray:
 
 
 def relative_strength_index(close: np.ndarray, window: int = 14) -> np.ndarray:
-    """Wilder's RSI in [0, 100] (T,); 50 where the price has not moved (TA-Lib says 0), NaN before.
+    """Wilder's RSI in [0, 100] (T,), from TA-Lib; NaN before row `window`.
 
-    Own smoothing, equal to TA-Lib's: TA-Lib's flat test is absolute and fails on prices near 1e-8.
+    50 as long as the price has not moved at all, where TA-Lib says 0.
     """
-    change = np.diff(close / close[0])
-    out = np.full(len(close), np.nan)
-    gain = wilder(np.maximum(change, 0.0), window)
-    total = gain + wilder(np.maximum(-change, 0.0), window)
-    out[1:] = 100.0 * divide(gain, total, 0.5)
-    return out
+    rsi = talib.RSI(close, timeperiod=window)
+    unmoved = np.maximum.accumulate(np.abs(close - close[0])) == 0.0
+    return np.where(unmoved & ~np.isnan(rsi), 50.0, rsi)
 
 
 def stochastic(

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from regimegym.common.errors import DataError, MachineError, nearest_name
 from regimegym.features.bars import Bars
 from regimegym.features.columns import plain, recognise_columns
-from regimegym.features.text_table import TextTable, cells_to_floats, read_cells, read_header, read_text
+from regimegym.features.text_table import cells_to_floats, read_cells, read_header, read_text
 from regimegym.features.timestamps import NAT, epoch_to_ns, localise, text_to_ns
 from regimegym.features.validation import Broken, Origin, bars_from_arrays
 
@@ -87,8 +87,7 @@ def _read_csv(path: Path, chosen: Mapping[str, str] | None, timezone: str) -> Ta
     clock = _clock_column(header.names, positions["timestamp"])
     wanted = [*positions.values(), *clock]
     distinct = sorted(set(wanted))
-    table = read_cells(body, header, distinct)
-    _check_rows(len(table.lines) + len(table.ragged), path)
+    table = read_cells(body, header, distinct, path.name)
     cells = {name: table.cells[distinct.index(i)] for name, i in positions.items()}
     dates = cells.pop("timestamp")
     if clock:
@@ -99,8 +98,6 @@ def _read_csv(path: Path, chosen: Mapping[str, str] | None, timezone: str) -> Ta
         arrays[name], wrong = cells_to_floats(column)
         if len(wrong):
             unreadable.append(_no_number(name, column, wrong))
-    if table.ragged:
-        return _ragged(table, len(header.names), path)
     return arrays, unreadable, table.lines
 
 
@@ -109,11 +106,6 @@ def _readable(path: Path) -> bytes:
         return read_text(path, path.name)
     except PermissionError as error:
         raise MachineError("no-permission", f"{path} may not be read: {error.strerror}") from error
-
-
-def _check_rows(n_rows: int, path: Path) -> None:
-    if n_rows == 0:
-        raise DataError("empty-file", f"{path.name} has a header and no rows", needed="one line per bar")
 
 
 def _clock_column(names: tuple[str, ...], date: int) -> list[int]:
@@ -126,23 +118,10 @@ def _no_number(name: str, cells: pa.Array, rows: np.ndarray) -> Broken:
     return Broken("not-a-number", rows, lambda i: f"column '{name}' holds '{cells[i]}', which is no number")
 
 
-def _ragged(table: TextTable, n_columns: int, path: Path) -> Table:
-    line, n_cells = table.ragged[0]
-    raise DataError(
-        "ragged-line",
-        f"{path.name}, line {line}: {n_cells} cells where the header has {n_columns}",
-        place=[f"{path.name}, line {line}: {cells} cells" for line, cells in table.ragged[:3]],
-        needed=f"{n_columns} cells on every line",
-        found=f"{len(table.ragged):,} line(s) with another number of cells",
-    )
-
-
 def _read_parquet(path: Path, chosen: Mapping[str, str] | None, timezone: str) -> Table:
     try:
         if path.stat().st_size == 0:
-            raise DataError(
-                "empty-file", f"{path.name} is empty", needed="a Parquet file with one row per bar"
-            )
+            raise DataError("empty-file", f"{path.name} is empty", needed="a Parquet file with one row per bar")
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
             positions = recognise_columns(names, chosen, path.name, None)
@@ -153,7 +132,8 @@ def _read_parquet(path: Path, chosen: Mapping[str, str] | None, timezone: str) -
         raise DataError(
             "wrong-kind-of-file", f"{path.name} is no readable Parquet file", found=str(error).splitlines()[0]
         ) from error
-    _check_rows(len(table), path)
+    if len(table) == 0:
+        raise DataError("empty-file", f"{path.name} has no rows", needed="one row per bar")
     arrays, unreadable = {}, []
     for name, i in positions.items():
         column = table.column(names[i]).combine_chunks()
@@ -184,9 +164,7 @@ def _arrow_times(column: pa.Array, timezone: str, file: str) -> np.ndarray:
         return epoch_to_ns(column.to_numpy(zero_copy_only=False))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return text_to_ns(column.fill_null("").to_pylist(), timezone, file)
-    raise DataError(
-        "unreadable-dates", f"{file} holds a time column of kind {kind}", needed="times, text or epochs"
-    )
+    raise DataError("unreadable-dates", f"{file} holds a time column of kind {kind}", needed="times, text or epochs")
 
 
 def _arrow_floats(column: pa.Array, name: str, file: str) -> tuple[np.ndarray, np.ndarray]:

@@ -45,21 +45,6 @@ def ewma(values: np.ndarray, span: float) -> np.ndarray:
     return lfilter([1.0], [1.0, -keep], values) / weights
 
 
-def wilder(values: np.ndarray, window: int) -> np.ndarray:
-    """Wilder's smoothing (T,): mean of the first `window`, then (old·(window − 1) + new)/window.
-
-    NaN before row window − 1.
-    """
-    out = np.full(len(values), np.nan)
-    if len(values) < window:
-        return out
-    start = values[:window].mean()
-    keep = (window - 1) / window
-    out[window - 1] = start
-    out[window:] = lfilter([1.0 / window], [1.0, -keep], values[window:], zi=[keep * start])[0]
-    return out
-
-
 def divide(numerator: np.ndarray, denominator: np.ndarray, otherwise: float) -> np.ndarray:
     """numerator / denominator, and `otherwise` where the denominator is 0; NaN passes through."""
     out = np.full(len(numerator), otherwise)

@@ -35,9 +35,7 @@ class Scaler:
         for name in ("mean", "scale"):
             array = np.array(getattr(self, name), dtype=np.float64)
             if array.shape != (len(self.names),) or not np.isfinite(array).all():
-                raise ModelError(
-                    "damaged-scaler", f"scaler '{name}' must hold {len(self.names)} finite numbers"
-                )
+                raise ModelError("damaged-scaler", f"scaler '{name}' must hold {len(self.names)} finite numbers")
             array.flags.writeable = False
             object.__setattr__(self, name, array)
         if (self.scale <= 0).any():

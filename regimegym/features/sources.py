@@ -31,9 +31,7 @@ def file(
     return load_bars(path, symbol, columns, timezone, periods_per_year)
 
 
-def synthetic(
-    n_bars: int = 40_000, market_seed: int = 7, settings: RegimeMarketSettings | None = None
-) -> Bars:
+def synthetic(n_bars: int = 40_000, market_seed: int = 7, settings: RegimeMarketSettings | None = None) -> Bars:
     """The regime-switching market; `market_seed` makes the data and is not the run's random seed."""
     return regime_switching_market(n_bars, market_seed, settings).bars
 

@@ -37,7 +37,7 @@ class SplitSettings:
     def __post_init__(self) -> None:
         for name in ("validation_share", "test_share"):
             value = getattr(self, name)
-            check_number(f"split.{name}", value, "between 0 and 1", 0 < value < 1)
+            check_number(f"split.{name}", value, "between 0 and 1", lambda v: 0 < v < 1)
         if self.validation_share + self.test_share >= 1:
             raise ConfigError(
                 "out-of-range",
@@ -46,9 +46,7 @@ class SplitSettings:
             )
 
 
-def chronological_split(
-    n_rows: int, first_row: int, settings: SplitSettings, purge: int, least: int
-) -> Split:
+def chronological_split(n_rows: int, first_row: int, settings: SplitSettings, purge: int, least: int) -> Split:
     """Split the rows first_row … n_rows − 1 in the order of time.
 
     Args:
@@ -86,9 +84,7 @@ def _cut(n_rows: int, first_row: int, settings: SplitSettings, purge: int) -> Sp
 def _bars_needed(first_row: int, settings: SplitSettings, purge: int, least: int) -> int:
     """Fewest bars that give every part `least` rows."""
     train_share = 1 - settings.validation_share - settings.test_share
-    smallest = max(
-        least / settings.validation_share, least / settings.test_share, (least + 2 * purge) / train_share
-    )
+    smallest = max(least / settings.validation_share, least / settings.test_share, (least + 2 * purge) / train_share)
     n_rows = first_row + max(0, int(smallest) - 5)  # rounding moves the bound by a few rows
     while min(part.count for part in _cut(n_rows, first_row, settings, purge)) < least:
         n_rows += 1

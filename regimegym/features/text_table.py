@@ -36,14 +36,10 @@ class Header:
 
 @dataclass(frozen=True)
 class TextTable:
-    """Cells as text without surrounding blanks, one array per wanted column; `lines` (T,) of each row.
-
-    `ragged`: (line, number of cells) of lines with too few or too many cells.
-    """
+    """Cells as text without surrounding blanks, one array per wanted column; `lines` (T,) of each row."""
 
     cells: tuple[pa.Array, ...]
     lines: np.ndarray
-    ragged: tuple[tuple[int, int], ...]
 
 
 def read_text(path: Path, file: str) -> bytes:
@@ -66,9 +62,7 @@ def read_text(path: Path, file: str) -> bytes:
 
 def read_header(body: bytes) -> Header:
     """Find the header among the first lines, and the delimiter."""
-    lines = [
-        line.decode("utf-8", "replace").rstrip("\r") for line in body.split(b"\n", HEAD_LINES)[:HEAD_LINES]
-    ]
+    lines = [line.decode("utf-8", "replace").rstrip("\r") for line in body.split(b"\n", HEAD_LINES)[:HEAD_LINES]]
     delimiter = max(DELIMITERS, key=lambda d: max(line.count(d) for line in lines))
     most = max(line.count(delimiter) for line in lines)
     index = next(i for i, line in enumerate(lines) if line.count(delimiter) == most and line.strip())
@@ -81,8 +75,22 @@ def read_header(body: bytes) -> Header:
     return Header(names, lines[index], index + 1, skip, delimiter)
 
 
-def read_cells(body: bytes, header: Header, wanted: list[int]) -> TextTable:
-    """Cells of the columns `wanted` (positions in the header); blank lines are passed over."""
+def read_cells(body: bytes, header: Header, wanted: list[int], file: str) -> TextTable:
+    """Cells of the columns `wanted` (positions in the header); blank lines are passed over.
+
+    Raises DataError `ragged-line`, `unreadable-text` when the lines cannot be taken apart.
+    """
+    table = _parse(body, header, wanted, file)
+    columns = [pc.utf8_trim_whitespace(column.combine_chunks()) for column in table.columns]
+    lines = np.arange(len(table)) + header.skip + 1
+    blank = np.ones(len(table), dtype=bool)
+    for column in columns:
+        blank &= pc.equal(column, "").to_numpy(zero_copy_only=False)
+    kept = pa.array(~blank)
+    return TextTable(tuple(column.filter(kept) for column in columns), lines[~blank])
+
+
+def _parse(body: bytes, header: Header, wanted: list[int], file: str) -> pa.Table:
     ragged: list[tuple[int, int]] = []
 
     def note(row: pa_csv.InvalidRow) -> str:
@@ -90,26 +98,34 @@ def read_cells(body: bytes, header: Header, wanted: list[int]) -> TextTable:
         return "skip"
 
     names = [str(i) for i in range(len(header.names))]
-    table = pa_csv.read_csv(
-        BytesIO(body),
-        read_options=pa_csv.ReadOptions(column_names=names, skip_rows=header.skip, use_threads=False),
-        parse_options=pa_csv.ParseOptions(
-            delimiter=header.delimiter, ignore_empty_lines=False, invalid_row_handler=note
-        ),
-        convert_options=pa_csv.ConvertOptions(
-            include_columns=[names[i] for i in wanted],
-            column_types={names[i]: pa.string() for i in wanted},
-            check_utf8=False,
-        ),
+    parse = pa_csv.ParseOptions(delimiter=header.delimiter, ignore_empty_lines=False, invalid_row_handler=note)
+    read = pa_csv.ReadOptions(column_names=names, skip_rows=header.skip, use_threads=False)
+    as_text = pa_csv.ConvertOptions(
+        include_columns=[names[i] for i in wanted],
+        column_types={names[i]: pa.string() for i in wanted},
+        check_utf8=False,
     )
-    columns = [pc.utf8_trim_whitespace(column.combine_chunks()) for column in table.columns]
-    lines = np.arange(header.skip + 1, header.skip + 1 + len(table) + len(ragged))
-    lines = np.setdiff1d(lines, [line for line, _ in ragged], assume_unique=True)
-    blank = np.ones(len(table), dtype=bool)
-    for column in columns:
-        blank &= pc.equal(column, "").to_numpy(zero_copy_only=False)
-    kept = pa.array(~blank)
-    return TextTable(tuple(column.filter(kept) for column in columns), lines[~blank], tuple(ragged))
+    if not any(line.strip() for line in body.split(b"\n", header.skip)[header.skip :]):
+        raise DataError("empty-file", f"{file} has a header and no rows", needed="one line per bar")
+    try:
+        table = pa_csv.read_csv(BytesIO(body), read, parse, as_text)
+    except pa.ArrowInvalid as error:
+        raise DataError("unreadable-text", f"{file} cannot be taken apart into cells", found=str(error)) from error
+    if ragged:
+        raise _ragged(ragged, len(names), file)
+    return table
+
+
+def _ragged(lines: list[tuple[int, int]], n_columns: int, file: str) -> DataError:
+    """`lines`: (line, number of cells) of those that do not fit."""
+    line, n_cells = lines[0]
+    return DataError(
+        "ragged-line",
+        f"{file}, line {line}: {n_cells} cells where the header has {n_columns}",
+        place=[f"{file}, line {line}: {n_cells} cells" for line, n_cells in lines[:3]],
+        needed=f"{n_columns} cells on every line",
+        found=f"{len(lines):,} line(s) with another number of cells",
+    )
 
 
 def cells_to_floats(cells: pa.Array) -> tuple[np.ndarray, np.ndarray]:

@@ -62,7 +62,7 @@ def text_to_ns(texts: Sequence[str], timezone: str, file: str) -> np.ndarray:
     if DIGITS.match(first):
         numbers = pd.to_numeric(pd.Series(texts, dtype="str"), errors="coerce")
         return epoch_to_ns(numbers.to_numpy(np.float64 if numbers.isna().any() else None))
-    if HAS_ZONE.search(first) and not re.search(r"\d-\d{4}$", first):
+    if HAS_ZONE.search(first) and (":" in first or not re.search(r"\d-\d{4}$", first)):
         return _with_zone(texts)
     return localise(_naive(texts, first, file), timezone, file)
 
@@ -103,9 +103,7 @@ def _naive(texts: Sequence[str], first: str, file: str) -> np.ndarray:
     for form in (day + time for day in DAYS for time in TIMES):
         if _parses(first, form):
             return _ns(pd.to_datetime(series, format=form, errors="coerce"))
-    readings = [
-        _ns(pd.to_datetime(series, format=day + time, errors="coerce")) for day in SLASHED for time in TIMES
-    ]
+    readings = [_ns(pd.to_datetime(series, format=day + time, errors="coerce")) for day in SLASHED for time in TIMES]
     best = min(((ns == NAT).sum() for ns in readings), default=len(texts))
     readings = [ns for ns in readings if (ns == NAT).sum() == best < len(texts)]
     if not readings:

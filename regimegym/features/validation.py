@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from regimegym.common.checks import check_positive
 from regimegym.common.errors import DataError
 from regimegym.features.bars import Bars
 from regimegym.features.calendars import infer_timeframe, observed_periods_per_year
@@ -59,6 +60,7 @@ def bars_from_arrays(
 
     Raises:
         DataError: named after the first broken rule, with the first three places and the count.
+        ConfigError: `periods_per_year` that is not positive.
     """
     origin = origin or Origin(symbol)
     n_rows = len(columns["timestamp"])
@@ -66,18 +68,19 @@ def bars_from_arrays(
         raise DataError(
             "too-few-bars", f"{origin.file} holds {n_rows} bar(s)", needed="at least 2 to tell the bar length"
         )
+    if periods_per_year is not None:
+        check_positive("data.periods_per_year", periods_per_year)
     columns = {"volume": np.zeros(n_rows), **columns}
     broken = [*(unreadable or []), *find_broken_rules(columns)]
     if broken:
         raise _error(broken, origin)
-    high = np.maximum(columns["high"], np.maximum(columns["open"], columns["close"]))
-    low = np.minimum(columns["low"], np.minimum(columns["open"], columns["close"]))
+    edges = (columns["open"], columns["close"])
     times = columns["timestamp"]
     return Bars(
         timestamps=times,
         open=columns["open"],
-        high=high,
-        low=low,
+        high=np.maximum(columns["high"], np.maximum(*edges)),
+        low=np.minimum(columns["low"], np.minimum(*edges)),
         close=columns["close"],
         volume=columns["volume"],
         symbol=symbol,
@@ -125,9 +128,7 @@ def _number_rules(name: str, values: np.ndarray) -> list[Broken]:
             np.flatnonzero(np.isnan(values)),
             lambda i: f"column '{name}' holds no value (NaN)",
         ),
-        Broken(
-            "not-finite", np.flatnonzero(np.isinf(values)), lambda i: f"column '{name}' holds {values[i]}"
-        ),
+        Broken("not-finite", np.flatnonzero(np.isinf(values)), lambda i: f"column '{name}' holds {values[i]}"),
         Broken(rule, np.flatnonzero(bad), lambda i: f"column '{name}' must be {sign}, is {values[i]:.10g}"),
     ]
 
@@ -147,9 +148,7 @@ def _bar_rules(columns: dict[str, np.ndarray]) -> list[Broken]:
     return rules
 
 
-def _edge_rules(
-    name: str, price: np.ndarray, high: np.ndarray, low: np.ndarray, judged: np.ndarray
-) -> list[Broken]:
+def _edge_rules(name: str, price: np.ndarray, high: np.ndarray, low: np.ndarray, judged: np.ndarray) -> list[Broken]:
     above = judged & (price > high * (1 + EDGE_TOLERANCE))
     below = judged & (price < low * (1 - EDGE_TOLERANCE))
     return [
@@ -172,9 +171,7 @@ def _time(ns: np.int64) -> str:
 
 def _error(broken: list[Broken], origin: Origin) -> DataError:
     """One message for all broken rules, the earliest rows first."""
-    first = sorted(
-        ((int(row), rule) for rule in broken for row in rule.rows[:SHOWN]), key=lambda found: found[0]
-    )
+    first = sorted(((int(row), rule) for rule in broken for row in rule.rows[:SHOWN]), key=lambda found: found[0])
     sentences = [f"{origin.file}, {origin.place(row)}: {rule.text(row)}" for row, rule in first[:SHOWN]]
     count = sum(len(rule.rows) for rule in broken)
     more = [f"… and {count - SHOWN:,} more"] if count > SHOWN else []

@@ -49,9 +49,7 @@ class NStepReturns:
         self._sum += np.where(age >= 0, self.gamma ** np.maximum(age, 0) * reward[:, None], 0.0)
         self._waiting = newest + 1
         ended = terminated | truncated
-        ripe = np.where(
-            ended[:, None], age >= 0, (self._waiting == self.n_steps)[:, None] & (age == self.n_steps - 1)
-        )
+        ripe = np.where(ended[:, None], age >= 0, (self._waiting == self.n_steps)[:, None] & (age == self.n_steps - 1))
         who, which = np.nonzero(ripe)
         out = Transitions(
             row=self._row[who, which],

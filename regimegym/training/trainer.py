@@ -17,6 +17,7 @@ from regimegym.agents.build import build_agent
 from regimegym.agents.card import ModelCard, card_of
 from regimegym.agents.checkpoint import load_policy, save_model
 from regimegym.agents.policy import policy_of
+from regimegym.common.checks import check_at_least
 from regimegym.common.errors import ConfigError
 from regimegym.envs.observation import ACCOUNT_FIELDS
 from regimegym.evaluate.baselines import run_baselines
@@ -96,6 +97,7 @@ def train(config: DictConfig, overrides: list[str], job: Job | None = None) -> f
 
 def prepare(config: DictConfig, overrides: list[str], job: Job | None) -> Training:
     """Check and build everything, then make the run folder and write what is known already."""
+    check_at_least("random_seed", config.random_seed, 0)
     settings: TrainerSettings = build(config.trainer)
     evaluation: EvaluationSettings = build(config.evaluation)
     torch.set_num_threads(settings.threads)
@@ -117,7 +119,7 @@ def prepare(config: DictConfig, overrides: list[str], job: Job | None) -> Traini
         random_seed=seed,
     )
     started = datetime.now().astimezone()
-    folder = _new_folder(config, job, started)
+    folder = _new_folder(config, config.name or agent.name, job, started)
     training = Training(config, overrides, job, settings, evaluation, experiment, algorithm, card, folder, started)
     folder.write_text(folder.config.name, OmegaConf.to_yaml(config, resolve=True))
     folder.write_text(folder.overrides.name, OmegaConf.to_yaml(OmegaConf.create(overrides)))
@@ -276,10 +278,10 @@ def _context(
     )
 
 
-def _new_folder(config: DictConfig, job: Job | None, started: datetime) -> RunFolder:
+def _new_folder(config: DictConfig, name: str, job: Job | None, started: datetime) -> RunFolder:
     if job is None:
-        return RunFolder.create(config.run_dir, config.name, started)
-    return RunFolder.create(config.run_dir or str(job.folder), config.name, started, job.number)
+        return RunFolder.create(config.run_dir, name, started)
+    return RunFolder.create(config.run_dir or str(job.folder), name, started, job.number)
 
 
 def _keep(training: Training, algorithm: BaseAlgorithm) -> str:

@@ -103,9 +103,7 @@ class TinyVecEnv(VecEnv):
         self.row = decided + 1
         self.left -= 1
         done = self.left == 0
-        infos: list[dict[str, Any]] = [
-            {"row": int(r), "regime": int(self.tape.regimes[r])} for r in decided
-        ]
+        infos: list[dict[str, Any]] = [{"row": int(r), "regime": int(self.tape.regimes[r])} for r in decided]
         last = self._observe()
         for i in np.nonzero(done)[0]:
             infos[i]["terminal_observation"] = {key: value[i] for key, value in last.items()}

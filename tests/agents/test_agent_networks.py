@@ -35,9 +35,7 @@ def network(settings: NetworkSettings, n_account: int = K):
 @pytest.mark.parametrize("batch", [1, 4, 5, 30])
 @pytest.mark.parametrize("steps", [1, 5, 30])
 def test_q_and_regime_probabilities_have_one_row_per_window(settings, batch, steps, random):
-    q, g = network(settings)(
-        torch.randn(batch, steps, F, generator=random), torch.randn(batch, K, generator=random)
-    )
+    q, g = network(settings)(torch.randn(batch, steps, F, generator=random), torch.randn(batch, K, generator=random))
     assert q.shape == (batch, A)
     assert g.shape == (batch, 4)
     torch.testing.assert_close(g.sum(dim=1), torch.ones(batch))
@@ -160,9 +158,7 @@ def test_attention_weights_of_the_network_are_returned_when_asked_for(random):
 
 
 def test_the_full_network_has_the_widths_of_the_definitions():
-    full = NetworkSettings(
-        feature_width=128, pathway_width=64, memory_width=64, detector_width=64, head_width=32
-    )
+    full = NetworkSettings(feature_width=128, pathway_width=64, memory_width=64, detector_width=64, head_width=32)
     shapes = {name: tuple(p.shape) for name, p in network(full).named_parameters()}
     assert shapes["encoder.features.0.weight"] == (128, F)
     assert shapes["encoder.detector.0.weight"] == (64, 128)

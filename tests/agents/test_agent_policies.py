@@ -93,9 +93,7 @@ def test_on_policy_algorithms_get_no_dropout(env):
         assert set(rates) == {dropout}
 
 
-def test_continuous_actions_are_refused_by_q_learners_and_taken_by_policy_gradients(
-    env, tiny_network, quick_settings
-):
+def test_continuous_actions_are_refused_by_q_learners_and_taken_by_policy_gradients(env, tiny_network, quick_settings):
     env.action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
     if KINDS.get(quick_settings.name).on_policy:
         model = build_agent(quick_settings, env, tiny_network, 1)

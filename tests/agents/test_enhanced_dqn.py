@@ -40,10 +40,11 @@ def weights(model: EnhancedDQN) -> torch.Tensor:
 
 def test_equal_seeds_give_equal_weights_bit_for_bit_and_others_do_not(tape, tiny_network):
     def trained(random_seed: int, disturb: bool = False) -> torch.Tensor:
-        model = EnhancedDQN(TinyVecEnv(tape), QUICK, tiny_network, random_seed)
+        settings = replace(QUICK, updates_per_bar=1.0)  # 200 updates
+        model = EnhancedDQN(TinyVecEnv(tape), settings, tiny_network, random_seed)
         if disturb:
             torch.rand(7)
-        return weights(model.learn(800))
+        return weights(model.learn(264))
 
     first = trained(3)
     assert torch.equal(first, trained(3, disturb=True))
@@ -116,7 +117,7 @@ def test_a_sine_is_traded_nearly_as_well_as_hindsight_would(kind):
         learning_starts=256, batch_size=32, gamma=0.9, epsilon_fraction=0.3, weight_decay=0.1
     )
     network = replace(NetworkSettings(), kind=kind, feature_width=32, lstm_layers=1)
-    model = EnhancedDQN(env, settings, network, 1).learn(6000)
+    model = EnhancedDQN(env, settings, network, 1).learn(3000)
     # 0.1 of log price per rise of 20 bars, once in 40 bars, less two costs
     best_per_bar = 100 * (0.1 - 0.002) / 40
     observation, total = env.reset(), 0.0
@@ -136,7 +137,7 @@ def test_the_known_q_of_a_tiny_market_is_reached():
         learning_starts=100, batch_size=32, gamma=0.8, tau=0.05, weight_decay=0.0,
         scale_rewards=False, epsilon_end=0.5, updates_per_bar=0.25,
     )  # fmt: skip
-    model = EnhancedDQN(env, settings, replace(MLP, dropout=0.0), 1).learn(10_000)
+    model = EnhancedDQN(env, settings, replace(MLP, dropout=0.0), 1).learn(5000)
     windows, flat = torch.ones(1, 2, 1), torch.zeros(1, 1)
     q, _ = model.policy.average(windows, flat)
     # HOLD and SELL from flat earn 0 now and 5 after; BUY earns 1/(1 − 0.8) = 5.
@@ -151,10 +152,15 @@ def test_the_detector_beats_the_majority_class_on_planted_regimes():
     features = np.eye(4)[regimes] + 0.7 * rng.normal(size=(600, 4))
     env = TinyVecEnv(make_tape(np.full(600, 100.0), features, regimes, 1), n_envs=8)
     settings = EnhancedDQNSettings(
-        learning_starts=64, batch_size=64, regime_loss_weight=1.0, weight_decay=0.0, scale_rewards=False
+        learning_starts=64,
+        batch_size=64,
+        regime_loss_weight=1.0,
+        updates_per_bar=0.25,
+        weight_decay=0.0,
+        scale_rewards=False,
     )
     model = EnhancedDQN(env, settings, replace(NetworkSettings(), feature_width=32, lstm_layers=1), 1)
-    model.learn(1500)
+    model.learn(1000)
     rows = np.arange(8, 600)
     _, logits = model.policy.average.encode(torch.from_numpy(env.tape.windows(rows, 8)))
     accuracy = (logits.argmax(dim=1).numpy() == regimes[rows]).mean()

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from slow_account import Bar, SlowAccount, slow_reward
 from tapes import make_tape, random_tape
 
-from regimegym.envs.core import FILL_REASONS, step_batch
+from regimegym.common.errors import RegimeGymError
+from regimegym.envs.core import step_batch
+from regimegym.envs.results import FILL_REASONS
 from regimegym.envs.settings import AccountSettings, EnvSettings, RewardSettings
 from regimegym.envs.state import bar_records, new_accounts, rule_record
 
@@ -194,3 +196,39 @@ def test_many_accounts_step_as_each_alone_and_inputs_stay_as_they_were():
         alone = step_batch(bars, rules, rows[[i]], one, targets[[i]])
         np.testing.assert_array_equal(alone.accounts.values[:, 0], together.accounts.values[:, i])
         np.testing.assert_array_equal(alone.values[:, 0], together.values[:, i])
+
+
+@pytest.mark.parametrize("target", [4.0, -4.0])
+def test_a_fill_beyond_the_margin_is_liquidated_intrabar_at_the_open_not_at_a_better_price(target):
+    tape = make_tape(*[np.full(4, 100.0)] * 4)
+    wide = make_tape(tape.open, tape.high + 5, tape.low - 5, tape.close)
+    account = AccountSettings(margin_check="intrabar", max_leverage=4.0, maintenance_margin=0.5)
+    bars, rules = bar_records(wide), rule_record(EnvSettings(account=account), 8760.0)
+    assert compare(wide, EnvSettings(account=account), [target, None]) == ["order", "trigger"]
+    accounts = new_accounts(1, EnvSettings(account=account))
+    result = step_batch(bars, rules, np.array([0]), accounts, np.array([target]))
+    assert result.fills[0, 1]["mid"] == 100.0
+
+
+def test_within_the_band_nothing_trades_and_beyond_it_does():
+    tape = make_tape(*[np.full(8, 100.0)] * 4)
+    account = AccountSettings(rebalance="always", band=0.2, fee_rate=0, half_spread=0, slippage=0)
+    env_settings = EnvSettings(account=account)
+    compare(tape, env_settings, [0.5, 0.69, 0.31, 0.71, 0.0])
+    accounts, traded = new_accounts(1, env_settings), []
+    bars, rules = bar_records(tape), rule_record(env_settings, 8760.0)
+    for t, target in enumerate([0.5, 0.69, 0.31, 0.71, 0.0]):
+        result = step_batch(bars, rules, np.array([t]), accounts, np.array([target]))
+        accounts = result.accounts
+        traded.append(bool(result.traded[0]))
+    assert traded == [True, False, False, True, True]
+
+
+def test_a_row_without_a_next_bar_and_an_infinite_target_are_refused():
+    tape = random_tape(5)
+    bars, rules = bar_records(tape), rule_record(EnvSettings(), 8760.0)
+    accounts = new_accounts(2, EnvSettings())
+    with pytest.raises(RegimeGymError, match="account 1 decides on row 4, needed 0 ≤ row < 4"):
+        step_batch(bars, rules, np.array([0, 4]), accounts, np.zeros(2))
+    with pytest.raises(RegimeGymError, match="the target of account 0 is inf"):
+        step_batch(bars, rules, np.array([0, 1]), accounts, np.array([np.inf, 0]))

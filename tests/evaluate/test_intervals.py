@@ -56,7 +56,7 @@ def test_the_mean_block_has_the_asked_length():
 def test_intervals_of_the_mean_cover_the_truth(phi):
     rng = np.random.default_rng(2)
     paths = ar1(rng, 1500, 200, phi)  # true mean 0
-    own = [log_return_intervals(path[None], QUICK, rng)[0][0] for path in paths]
+    own = [log_return_intervals(path[None], 1500, QUICK, rng)[0][0] for path in paths]
     covered = np.mean([interval.includes_zero for interval in own])
     assert 0.88 <= covered <= 0.99
 
@@ -65,7 +65,7 @@ def test_iid_resampling_would_not_cover_dependent_returns():
     rng = np.random.default_rng(2)
     paths = ar1(rng, 500, 150, 0.5)
     single_bars = IntervalSettings(n_resamples=200, least_block=1.0, block_factor=0.0)
-    covered = np.mean([log_return_intervals(p[None], single_bars, rng)[0][0].includes_zero for p in paths])
+    covered = np.mean([log_return_intervals(p[None], 500, single_bars, rng)[0][0].includes_zero for p in paths])
     assert covered < 0.85
 
 
@@ -73,14 +73,14 @@ def test_intervals_of_the_sharpe_ratio_cover_the_truth():
     rng = np.random.default_rng(3)
     returns = rng.normal(0.001, 0.01, (150, 1500))
     true = np.sqrt(252) * 0.1
-    own = [sharpe_intervals(path[None], 252.0, QUICK, rng)[0][0] for path in returns]
+    own = [sharpe_intervals(path[None], 1500, 252.0, QUICK, rng)[0][0] for path in returns]
     assert 0.88 <= np.mean([low < true < high for _, low, high in own]) <= 0.99
     assert own[0].value == pytest.approx(sharpe_ratio(returns[0], 252.0))
 
 
 def test_an_agent_against_itself_differs_by_nothing():
     path = np.random.default_rng(0).normal(0.001, 0.01, 500)
-    _, (difference,) = log_return_intervals(np.stack([path, path]), QUICK, np.random.default_rng(1))
+    _, (difference,) = log_return_intervals(np.stack([path, path]), 500, QUICK, np.random.default_rng(1))
     assert difference == (0.0, 0.0, 0.0)
     assert difference.includes_zero
 
@@ -91,7 +91,7 @@ def test_equally_good_agents_are_told_apart_in_about_one_case_of_twenty():
     for _ in range(200):
         market = rng.normal(0, 0.01, 1000)
         pair = np.stack([market * (rng.random(1000) < 0.5), market * (rng.random(1000) < 0.5)])
-        _, (difference,) = log_return_intervals(pair, QUICK, rng)
+        _, (difference,) = log_return_intervals(pair, 1000, QUICK, rng)
         apart += not difference.includes_zero
     assert apart <= 24  # 12 %
 
@@ -101,7 +101,7 @@ def test_a_planted_better_agent_is_found_by_pairing():
     market = rng.normal(0, 0.02, 2000)
     market -= market.mean()
     pair = np.stack([market + 0.0003 + rng.normal(0, 0.002, 2000), market])
-    own, (difference,) = log_return_intervals(pair, QUICK, rng)
+    own, (difference,) = log_return_intervals(pair, 1000, QUICK, rng)
     assert own[0].includes_zero
     assert difference.low > 0
 
@@ -109,6 +109,7 @@ def test_a_planted_better_agent_is_found_by_pairing():
 def test_flat_has_no_sharpe_interval_and_excludes_nothing():
     own, (difference,) = sharpe_intervals(
         np.stack([np.random.default_rng(0).normal(0, 0.01, 300), np.zeros(300)]),
+        300,
         252.0,
         QUICK,
         np.random.default_rng(1),
@@ -120,21 +121,32 @@ def test_flat_has_no_sharpe_interval_and_excludes_nothing():
 
 def test_the_same_generator_state_gives_the_same_interval():
     path = np.random.default_rng(0).normal(0.001, 0.01, (1, 500))
-    first, second = (log_return_intervals(path, QUICK, np.random.default_rng(7)) for _ in range(2))
+    first, second = (log_return_intervals(path, 500, QUICK, np.random.default_rng(7)) for _ in range(2))
     assert first == second
 
 
 def test_ten_thousand_bars_take_less_than_three_seconds():
     series = np.random.default_rng(0).normal(0, 0.01, (5, 10_000))
     begun = time.perf_counter()
-    log_return_intervals(series, IntervalSettings(), np.random.default_rng(1))
-    sharpe_intervals(series, 8766.0, IntervalSettings(), np.random.default_rng(1))
+    log_return_intervals(series, 500, IntervalSettings(), np.random.default_rng(1))
+    sharpe_intervals(series, 500, 8766.0, IntervalSettings(), np.random.default_rng(1))
     assert time.perf_counter() - begun < 3.0
 
 
-@pytest.mark.parametrize(("n", "block"), [(8, 2.0), (200, 20.0), (1000, 20.0), (8000, 40.0), (1, 1.0)])
-def test_the_block_length_grows_with_the_cube_root(n, block):
-    assert IntervalSettings().block_length(n) == pytest.approx(block)
+@pytest.mark.parametrize(
+    ("n", "n_trades", "block"),
+    [
+        (8, 8, 2.0),
+        (200, 200, 20.0),
+        (1000, 1000, 20.0),
+        (8000, 1000, 40.0),
+        (1, 0, 1.0),
+        (8000, 79, 100.0),
+        (8000, 1, 2000.0),
+    ],
+)
+def test_the_block_length_grows_with_the_cube_root_and_with_the_time_between_trades(n, n_trades, block):
+    assert IntervalSettings().block_length(n, n_trades) == pytest.approx(block)
 
 
 @pytest.mark.parametrize("setting", [{"level": 1.2}, {"n_resamples": 10}, {"least_block": 0}, {"block_factor": -1}])

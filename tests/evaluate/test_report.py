@@ -6,13 +6,21 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from handmade import TabledWindowPolicy, random_tape
 from report_example import example_report
 
 from regimegym.common.errors import MachineError, RunError
+from regimegym.envs.settings import EnvSettings
+from regimegym.evaluate.baselines import Flat
+from regimegym.evaluate.evaluation import evaluate_policy
+from regimegym.evaluate.intervals import IntervalSettings
 from regimegym.evaluate.report import build, headings, summary
 from regimegym.evaluate.report.build import render_report, write_report
 from regimegym.evaluate.report.figures import chart_data, embed_json
-from regimegym.evaluate.report.numbers import words
+from regimegym.evaluate.report.numbers import percent, words
+from regimegym.evaluate.report_content import to_report
+from regimegym.evaluate.settings import EvaluationSettings
+from regimegym.features.splits import RowRange
 
 SECTIONS = ("verdict", "equity", "trades", "regimes", "metrics", "costs", "against", "card")
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\" ' & \u2028"
@@ -226,3 +234,18 @@ def test_another_format_version_is_refused(report, tmp_path):
 
 def test_the_same_report_gives_the_same_file(report, text):
     assert render_report(report) == text
+
+
+def test_what_an_evaluation_writes_becomes_a_report():
+    rows = RowRange(40, 540)
+    settings = EnvSettings()
+    quick = EvaluationSettings(intervals=IntervalSettings(n_resamples=100), cost_multiples=(0.0, 1.0, 5.0))
+    tape = random_tape(540, 11)
+    for policy in (TabledWindowPolicy(), Flat(settings)):
+        content = to_report(evaluate_policy(policy, tape, settings, rows, "test", 1, "By hand", quick))
+        text = render_report(content)
+        drawn = json.loads(text.split('id="data">')[1].split("</script>")[0])
+        cells = Tags(text).cells
+        for line, measured in zip(drawn["policies"], content["policies"], strict=True):
+            end = percent(line["equity"][-1] - 1, 1, signed=True)
+            assert end == cells[f"{measured['key']}.total_return"]

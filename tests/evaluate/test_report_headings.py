@@ -100,6 +100,10 @@ def test_the_regime_heading_names_gain_and_loss(report, gaps, heading):
             (0.9, 0.7, 0.2, -1.0, None),
             "Sharpe ratio 0.90, above every baseline; the next is Buy and hold with 0.70",
         ),
+        (
+            (-0.9, 0.7, 0.2, None, None),
+            "Sharpe ratio −0.90, below all 2 baselines; the best is Buy and hold with 0.70",
+        ),
         ((-0.9, None, None, None, None), "Sharpe ratio −0.90, with no baseline to compare"),
         ((None, 0.7, 0.2, 0.0, None), "The agent's Sharpe ratio is undefined"),
     ],

@@ -20,6 +20,8 @@ from regimegym.evaluate.verdict import (
 GOOD = Evidence(
     log_return=Interval(0.4, 0.1, 0.7),
     above_buy_and_hold=Interval(0.3, 0.05, 0.6),
+    strict_log_return=Interval(0.4, 0.05, 0.8),
+    strict_above_buy_and_hold=Interval(0.3, 0.01, 0.7),
     buy_and_hold_log_return=0.1,
     best_rule="MA cross 36/168",
     above_best_rule=Interval(0.2, -0.1, 0.5),
@@ -36,12 +38,20 @@ SETTINGS = VerdictSettings()
     [
         pytest.param({}, "promising", id="both intervals above zero"),
         pytest.param({"log_return": Interval(-0.4, -0.7, -0.1)}, "worse_than_nothing", id="interval below zero"),
-        pytest.param({"log_return": Interval(-0.4, -0.9, 0.1)}, "not_distinguishable", id="a loss that may be luck"),
-        pytest.param({"log_return": Interval(0.4, -0.1, 0.9)}, "not_distinguishable", id="flat not excluded"),
-        pytest.param({"above_buy_and_hold": Interval(0.3, -0.1, 0.6)}, "not_distinguishable", id="market not excluded"),
-        pytest.param({"above_buy_and_hold": Interval(-0.3, -0.6, -0.1)}, "not_distinguishable", id="behind the market"),
-        pytest.param({"n_trades": 9}, "not_distinguishable", id="too few trades"),
-        pytest.param({"n_trades": 10}, "promising", id="just enough trades"),
+        pytest.param(
+            {"log_return": Interval(-0.4, -0.9, 0.1), "strict_log_return": Interval(-0.4, -1.1, 0.3)},
+            "not_distinguishable",
+            id="a loss that may be luck",
+        ),
+        pytest.param({"strict_log_return": Interval(0.4, -0.1, 0.9)}, "not_distinguishable", id="flat not excluded"),
+        pytest.param(
+            {"strict_above_buy_and_hold": Interval(0.3, -0.1, 0.6)}, "not_distinguishable", id="market not excluded"
+        ),
+        pytest.param(
+            {"strict_above_buy_and_hold": Interval(-0.3, -0.6, -0.1)}, "not_distinguishable", id="behind the market"
+        ),
+        pytest.param({"n_trades": 29}, "not_distinguishable", id="too few trades"),
+        pytest.param({"n_trades": 30}, "promising", id="just enough trades"),
         pytest.param({"log_return": Interval(0.0, 0.0, 0.0), "n_trades": 0}, "not_distinguishable", id="no trade"),
     ],
 )
@@ -97,8 +107,8 @@ def test_every_objection_is_said_only_when_it_holds(change, part):
 @pytest.mark.parametrize(
     ("change", "key"),
     [
-        ({"log_return": Interval(0.4, -0.1, 0.7)}, "above_flat"),
-        ({"above_buy_and_hold": Interval(0.4, -0.1, 0.7)}, "above_buy_and_hold"),
+        ({"strict_log_return": Interval(0.4, -0.1, 0.7)}, "above_flat"),
+        ({"strict_above_buy_and_hold": Interval(0.4, -0.1, 0.7)}, "above_buy_and_hold"),
         ({"above_best_rule": Interval(-0.1, -0.2, 0.7)}, "above_best_rule"),
         ({"break_even": 1.9}, "break_even"),
         ({"break_even": float("nan")}, "break_even"),
@@ -119,27 +129,55 @@ def test_what_is_not_measured_is_unknown_and_never_passes():
     assert all(check.ok is None for check in unknown)
 
 
-@pytest.mark.parametrize("drift", [0.0, 0.0004, -0.0004])
-def test_an_agent_without_skill_is_called_promising_in_at_most_five_percent(drift):
+def stamp_of(agent, market, n_trades, rng):
+    """The stamp of simulated log returns, as an evaluation would give it."""
+    pair = np.stack([agent, market])
+    shown, strict = (IntervalSettings(n_resamples=400, level=level) for level in (0.95, SETTINGS.level))
+    own, (above,) = log_return_intervals(pair, n_trades, shown, rng)
+    strict_own, (strict_above,) = log_return_intervals(pair, n_trades, strict, rng)
+    evidence = replace(
+        GOOD,
+        log_return=own[0],
+        above_buy_and_hold=above,
+        strict_log_return=strict_own[0],
+        strict_above_buy_and_hold=strict_above,
+        n_trades=n_trades,
+    )
+    return choose_stamp(evidence, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("drift", "held", "lowest"),
+    [
+        pytest.param(0.0, 10, 0.0, id="driftless"),
+        pytest.param(0.0004, 10, 0.0, id="rising"),
+        pytest.param(-0.0004, 10, 0.0, id="falling"),
+        pytest.param(-0.004, 10, -1.0, id="falling fast, shorts"),
+        pytest.param(-0.004, 15, -1.0, id="falling fast, shorts, just enough trades"),
+        pytest.param(-0.004, 40, -1.0, id="falling fast, shorts, long positions"),
+    ],
+)
+def test_an_agent_without_skill_is_called_promising_in_at_most_five_percent(drift, held, lowest):
     rng = np.random.default_rng(7)
-    quick, promising = IntervalSettings(n_resamples=300), 0
+    promising = 0
     for _ in range(300):
-        market = rng.normal(drift, 0.01, 1000)
-        holding = np.repeat(rng.random(100) < 0.5, 10)  # random positions of ten bars
-        agent = holding * market - 0.0005 * np.abs(np.diff(holding.astype(float), prepend=0.0))
-        own, (difference,) = log_return_intervals(np.stack([agent, market]), quick, rng)
-        evidence = replace(GOOD, log_return=own[0], above_buy_and_hold=difference)
-        promising += choose_stamp(evidence, SETTINGS) == "promising"
+        market = drift + 0.01 * rng.standard_t(4, 1000) / np.sqrt(2)
+        turns = np.cumsum(rng.random(1000) < 1 / held)
+        holding = rng.choice([lowest, 1.0], turns[-1] + 1)[turns]
+        n_trades = np.count_nonzero(np.diff(holding, prepend=0.0))
+        promising += stamp_of(holding * market, market, n_trades, rng) == "promising"
     assert promising <= 15
 
 
 def test_an_agent_with_skill_can_be_called_promising():
     rng = np.random.default_rng(1)
     market = rng.normal(0, 0.01, 2000)
-    agent = market * (market > -0.002)
-    own, (difference,) = log_return_intervals(np.stack([agent, market]), IntervalSettings(n_resamples=300), rng)
-    evidence = replace(GOOD, log_return=own[0], above_buy_and_hold=difference)
-    assert choose_stamp(evidence, SETTINGS) == "promising"
+    assert stamp_of(market * (market > -0.002), market, 900, rng) == "promising"
+
+
+def test_a_gain_that_is_clear_only_at_the_shown_level_is_no_verdict():
+    text = judge(replace(GOOD, strict_log_return=Interval(0.4, -0.1, 0.9)), SETTINGS).sentences[1][1]
+    assert text.endswith("but not clearly enough for the 99 % that a verdict asks for.")
 
 
 def test_numbers_are_written_with_a_true_minus_and_undefined_as_a_dash():

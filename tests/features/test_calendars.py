@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from regimegym.common.errors import ConfigError
 from regimegym.features.bars import NS_PER_DAY, NS_PER_SECOND
 from regimegym.features.calendars import find_gaps, infer_timeframe, observed_periods_per_year
 from regimegym.features.validation import bars_from_arrays
@@ -54,3 +55,5 @@ def test_bars_per_year_of_an_odd_calendar_are_those_observed():
 
 def test_bars_per_year_may_be_given():
     assert flat_bars(HOUR * np.arange(50), periods_per_year=77.0).periods_per_year == 77.0
+    with pytest.raises(ConfigError, match=r"'data\.periods_per_year' must be > 0, got 0"):
+        flat_bars(HOUR * np.arange(50), periods_per_year=0)

@@ -16,9 +16,7 @@ from regimegym.features.splits import SplitSettings
 from regimegym.features.synthetic.worlds import RegimeMarketSettings, regime_switching_market
 
 CONF = Path(regimegym.conf.__file__).parent
-FILES = sorted(
-    path for group in ("data", "features", "regime", "split") for path in (CONF / group).glob("*.yaml")
-)
+FILES = sorted(path for group in ("data", "features", "regime", "split") for path in (CONF / group).glob("*.yaml"))
 
 
 def test_there_are_files_to_check():

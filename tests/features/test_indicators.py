@@ -1,6 +1,6 @@
 """Indicators: equal to TA-Lib or to a plain loop, scale-free, neutral on flat prices."""
 
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ import pytest
 import talib
 
 from regimegym.features import indicators
-from regimegym.features.rolling import ewma, rolling_mean_sd, rolling_sum, wilder
+from regimegym.features.rolling import ewma, rolling_mean_sd, rolling_sum
 from regimegym.features.synthetic.worlds import random_walk_bars
 
 BARS = random_walk_bars(3_000, 1)
@@ -28,7 +28,7 @@ def test_rolling_windows_equal_pandas():
 
 def test_a_window_longer_than_the_data_is_all_nan():
     assert np.isnan(rolling_sum(np.ones(5), 6)).all()
-    assert np.isnan(wilder(np.ones(5), 6)).all()
+    assert np.isnan(rolling_mean_sd(np.ones(5), 6)[1]).all()
 
 
 def test_log_returns_are_differences_of_logs():
@@ -42,9 +42,7 @@ def test_volatility_of_a_walk_is_its_deviation():
 
 
 def test_adx_equals_ta_lib():
-    np.testing.assert_allclose(
-        indicators.average_directional_index(*HLC), talib.ADX(*HLC, timeperiod=14), rtol=1e-9
-    )
+    np.testing.assert_allclose(indicators.average_directional_index(*HLC), talib.ADX(*HLC, timeperiod=14), rtol=1e-9)
 
 
 def test_adx_forgets_its_start_within_its_warm_up():
@@ -72,6 +70,12 @@ def test_rsi_of_tiny_prices_is_that_of_large_ones():
         indicators.relative_strength_index(BARS.close),
         rtol=1e-6,
     )
+
+
+def test_rsi_of_prices_that_have_stood_still_for_long_is_not_oversold():
+    close = np.r_[BARS.close[:100], np.full(20_000, BARS.close[99])]
+    rsi = indicators.relative_strength_index(close)
+    assert (rsi[14:] > 5.0).all()
 
 
 def test_stochastic_equals_ta_lib_where_there_is_a_range():
@@ -116,9 +120,9 @@ def test_persistence_is_1_on_a_zigzag_and_the_window_on_a_steady_trend():
 
 def test_persistence_of_a_million_rows_takes_less_than_a_second():
     close = np.exp(np.random.default_rng(0).normal(0, 1e-3, 1_000_000).cumsum())
-    start = perf_counter()
+    start = process_time()
     indicators.trend_persistence(close)
-    assert perf_counter() - start < 1.0
+    assert process_time() - start < 1.0
 
 
 def test_flat_prices_give_neutral_values():
@@ -140,6 +144,12 @@ def test_flat_prices_give_neutral_values():
     for value, results in neutral.items():
         for result in results:
             np.testing.assert_array_equal(result[100:], value)
+
+
+def test_movement_at_round_off_level_is_no_volatility():
+    noise = 100.0 * (1.0 + np.random.default_rng(0).normal(0, 1e-12, 500))
+    assert (indicators.ewma_volatility(noise)[1:] == 0).all()
+    assert (indicators.in_volatility(indicators.log_returns(noise), noise, 1)[1:] == 0).all()
 
 
 def test_z_scores_equal_pandas():

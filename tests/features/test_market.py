@@ -89,9 +89,7 @@ def test_quoted_spreads_become_half_spreads_of_the_price():
     bars = MARKET.bars
     spread = np.linspace(0.01, 0.02, len(bars))
     scaler = fit_scaler(TABLE, TRAIN)
-    both = build_tape(
-        replace(MARKET, bars=replace(bars, spread_open=spread, spread_close=2 * spread)), scaler
-    )
+    both = build_tape(replace(MARKET, bars=replace(bars, spread_open=spread, spread_close=2 * spread)), scaler)
     np.testing.assert_allclose(both.half_spread_open, spread / 2 / bars.open)
     np.testing.assert_allclose(both.half_spread_close, spread / bars.close)
     at_close = build_tape(replace(MARKET, bars=replace(bars, spread_close=spread)), scaler)

@@ -98,9 +98,7 @@ def test_one_label_per_bar_and_probabilities_that_agree_with_it(seed, sd):
     np.testing.assert_allclose(regimes.probabilities.sum(axis=1), 1.0, atol=1e-15)
     assert (np.abs(regimes.z[20:]) <= np.sqrt(20) + 1e-9).all()
     for regime in (UP, DOWN):
-        np.testing.assert_array_equal(
-            regimes.probabilities[20:, regime] >= 0.5, regimes.labels[20:] == regime
-        )
+        np.testing.assert_array_equal(regimes.probabilities[20:, regime] >= 0.5, regimes.labels[20:] == regime)
 
 
 def test_movement_at_round_off_level_counts_as_none():

@@ -100,8 +100,16 @@ def test_stored_transitions_equal_a_slow_loop_over_accounts(tape, n_steps):
     feed(buffer, random_history(3, 60))
     s = buffer.stored
     held = sorted(
-        (s.row[i], *s.account[i], s.action[i], s.reward_n[i], s.next_row[i], *s.next_account[i])
-        + (s.discount[i], bool(s.terminated[i]))
+        (
+            s.row[i],
+            *s.account[i],
+            s.action[i],
+            s.reward_n[i],
+            s.next_row[i],
+            *s.next_account[i],
+            s.discount[i],
+            bool(s.terminated[i]),
+        )
         for i in range(buffer.size())
     )
     expected = slow_transitions(random_history(3, 60), 3, n_steps)

@@ -87,9 +87,7 @@ class RegimeEncoder(Encoder):
             nn.Linear(settings.detector_width, N_REGIMES),
         )
         self.pathways = RegimePathways(width, settings.pathway_width)
-        self.memory = nn.LSTM(
-            settings.pathway_width, settings.memory_width, settings.lstm_layers, batch_first=True
-        )
+        self.memory = nn.LSTM(settings.pathway_width, settings.memory_width, settings.lstm_layers, batch_first=True)
         positions = sinusoidal_positions(sequence_length, width)
         self.register_buffer("positions", positions * settings.positions, persistent=False)
 

@@ -41,7 +41,5 @@ class NetworkSettings:
         for name in ("feature_width", "pathway_width", "memory_width", "detector_width", "head_width"):
             check_at_least(f"network.{name}", getattr(self, name), 1)
         check_at_least("network.lstm_layers", self.lstm_layers, 1)
-        check_number("network.dropout", self.dropout, "in [0, 1)", 0 <= self.dropout < 1)
-        check_number(
-            "network.feature_width", self.feature_width, "even (positions)", self.feature_width % 2 == 0
-        )
+        check_number("network.dropout", self.dropout, "in [0, 1)", lambda v: 0 <= v < 1)
+        check_number("network.feature_width", self.feature_width, "even (positions)", lambda v: v % 2 == 0)

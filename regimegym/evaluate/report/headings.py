@@ -126,7 +126,8 @@ def metrics_heading(report: Report) -> str:
         value, name = max(others)
         return f"Sharpe ratio {number(own)}, above every baseline; the next is {name} with {number(value)}"
     value, name = above[0]
-    count = f"{len(above)} of {plural(len(others), 'baseline')}"
+    some = f"{len(above)} of" if len(above) < len(others) else "all"
+    count = f"{some} {plural(len(others), 'baseline')}"
     return f"Sharpe ratio {number(own)}, below {count}; the best is {name} with {number(value)}"
 
 

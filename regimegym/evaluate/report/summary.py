@@ -36,9 +36,11 @@ def facts_strip(report: Report) -> str:
         f"{plural(facts['n_bars'], 'bar')} of {escape(facts['timeframe'])} ({number(facts['years'])} years)",
         f"fills at the <b>{'next open' if facts['fills'] == 'next_open' else 'same close'}</b>",
         f"costs <b>{percent(facts['costs']['one_way'], 2)}</b> per trade",
-        f"<b>{plural(len(seeds), 'seed')}</b> ({escape(seed_list)})",
-        f"run <code>{escape(str(facts['run_id']))}</code>",
     ]
+    if seeds:
+        items.append(f"<b>{plural(len(seeds), 'seed')}</b> ({escape(seed_list)})")
+    if facts["run_id"]:
+        items.append(f"run <code>{escape(str(facts['run_id']))}</code>")
     return '<ul class="facts">' + "".join(f"<li>{item}</li>" for item in items) + "</ul>"
 
 

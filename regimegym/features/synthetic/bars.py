@@ -35,8 +35,8 @@ def bars_from_log_prices(
     before = np.concatenate([[0.0], log_close[:-1]])
     log_open = before + gap_share * bar_sd * rng.standard_normal(n_bars)
     log_high, log_low = bridge_extremes(log_open, log_close, bar_sd, rng)
-    moved = np.abs(log_close - log_open) / np.where(bar_sd > 0, bar_sd, 1.0)
-    volume = USUAL_VOLUME * np.exp(0.3 * np.minimum(moved, 5.0) + 0.3 * rng.standard_normal(n_bars))
+    moved = np.minimum(np.abs(log_close - log_open), 5.0 * bar_sd) / np.where(bar_sd > 0, bar_sd, 1.0)
+    volume = USUAL_VOLUME * np.exp(0.3 * moved + 0.3 * rng.standard_normal(n_bars))
     open_, close = START_PRICE * np.exp(log_open), START_PRICE * np.exp(log_close)
     # exp may move an extreme to the wrong side of open or close by one rounding.
     high = np.maximum(START_PRICE * np.exp(log_high), np.maximum(open_, close))

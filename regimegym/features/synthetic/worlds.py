@@ -51,14 +51,14 @@ class RegimeMarketSettings:
     pull: float = 0.0001
 
     def __post_init__(self) -> None:
-        check_number("mean_stay", self.mean_stay, "≥ 1", self.mean_stay >= 1)
+        check_number("mean_stay", self.mean_stay, "≥ 1", lambda v: v >= 1)
         for name in ("trend_sd", "plateau_sd", "oscillation_sd", "volatility_sd", "gap_share"):
             check_not_negative(name, getattr(self, name))
-        check_number("drift", self.drift, "finite", True)
+        check_number("drift", self.drift, "finite", lambda _: True)
         check_between("pull", self.pull, 0.0, 1.0)
         for name in ("oscillation_memory", "volatility_persistence"):
             value = getattr(self, name)
-            check_number(name, value, "in [0, 1)", 0 <= value < 1)
+            check_number(name, value, "in [0, 1)", lambda v: 0 <= v < 1)
 
 
 def regime_switching_market(
@@ -102,16 +102,14 @@ def sine_bars(
     `period` in bars, `amplitude` and `noise` in log price. Without noise high and low are open and close.
     """
     check_at_least("n_bars", n_bars, LEAST_BARS)
-    check_number("period", period, "> 2", period > 2)
+    check_number("period", period, "> 2", lambda v: v > 2)
     check_not_negative("amplitude", amplitude)
     check_not_negative("noise", noise)
     rng = generator(random_seed, "sine")
     phase = rng.uniform(0.0, 2.0 * np.pi)
     wave = amplitude * np.sin(2.0 * np.pi * np.arange(n_bars) / period + phase)
     log_close = wave - amplitude * np.sin(phase) + noise * rng.standard_normal(n_bars)
-    return bars_from_log_prices(
-        log_close, np.full(n_bars, noise), rng, source=f"sine_bars({n_bars=}, {random_seed=})"
-    )
+    return bars_from_log_prices(log_close, np.full(n_bars, noise), rng, source=f"sine_bars({n_bars=}, {random_seed=})")
 
 
 def random_walk_bars(n_bars: int, random_seed: int, bar_volatility: float = 0.01) -> Bars:

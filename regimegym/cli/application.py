@@ -1,0 +1,38 @@
+"""A Hydra application as a subcommand: composes, runs, and lets our own errors through unchanged."""
+
+import os
+import sys
+from collections.abc import Callable
+from math import nan
+
+import hydra
+from omegaconf import DictConfig
+
+from regimegym.common.errors import RegimeGymError
+
+
+def run_application(name: str, task: Callable[[DictConfig], float | None], words: list[str]) -> None:
+    """Compose conf/`name`.yaml with the overrides in `words` and hand it to `task`.
+
+    With `-m` the task runs once per job; a job that fails on its input does not stop the others.
+
+    Raises:
+        RegimeGymError: the first one that a task raised.
+        HydraException: the configuration cannot be composed.
+    """
+    failures: list[RegimeGymError] = []
+
+    def job(config: DictConfig) -> float | None:
+        try:
+            return task(config)
+        except RegimeGymError as failure:
+            # Hydra would print lines of its own before it raised this again.
+            failures.append(failure)
+            return nan
+
+    # Hydra's own handler would print a shortened traceback and exit with 1.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv = [f"regime-gym {name}", *words]
+    hydra.main(version_base="1.3", config_path="pkg://regimegym.conf", config_name=name)(job)()
+    if failures:
+        raise failures[0]

@@ -10,6 +10,8 @@ from omegaconf import DictConfig
 
 from regimegym.common.errors import RegimeGymError
 
+SWEEP_FLAGS = ("-m", "--multirun")
+
 
 def run_application(name: str, task: Callable[[DictConfig], float | None], words: list[str]) -> None:
     """Compose conf/`name`.yaml with the overrides in `words` and hand it to `task`.
@@ -32,7 +34,9 @@ def run_application(name: str, task: Callable[[DictConfig], float | None], words
 
     # Hydra's own handler would print a shortened traceback and exit with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = [f"regime-gym {name}", *words]
+    # argparse takes a flag only before or behind all overrides, people write it anywhere.
+    sweep = [word for word in words if word in SWEEP_FLAGS]
+    sys.argv = [f"regime-gym {name}", *sweep, *(word for word in words if word not in SWEEP_FLAGS)]
     hydra.main(version_base="1.3", config_path="pkg://regimegym.conf", config_name=name)(job)()
     if failures:
         raise failures[0]

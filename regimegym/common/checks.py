@@ -8,8 +8,9 @@ from regimegym.common.errors import ConfigError, nearest_name
 
 def check_number(name: str, value: float, rule: str, is_ok: Callable[[float], bool]) -> None:
     """Raise ConfigError unless `value` is a finite number and `is_ok`; `rule` reads like "≥ 0"."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not (is_number and is_ok(value)):
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ConfigError("wrong-type", f"'{name}' must be a number, got {value!r}", needed=rule)
+    if not (math.isfinite(value) and is_ok(value)):
         raise ConfigError("out-of-range", f"'{name}' must be {rule}, got {value}")
 
 

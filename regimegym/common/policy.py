@@ -23,9 +23,7 @@ class Decision(NamedTuple):
 class Policy(Protocol):
     """Chooses actions; `state` is None for memoryless policies."""
 
-    def act(
-        self, observations: Observations, state: Any, episode_starts: np.ndarray
-    ) -> tuple[Decision, Any]:
+    def act(self, observations: Observations, state: Any, episode_starts: np.ndarray) -> tuple[Decision, Any]:
         """Decide for a batch.
 
         Args:

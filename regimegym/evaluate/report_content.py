@@ -322,8 +322,8 @@ def _costs_paid(evaluation: Evaluation) -> dict[str, float]:
 def _closed_trades(evaluation: Evaluation) -> dict[str, float]:
     metrics = evaluation.metrics["agent"]
     return {
-        "n": metrics["n_closed_trades"],
-        "open": metrics["n_open_trades"],
+        "n": metrics["closed_trades"],
+        "open": metrics["open_trades"],
         "win_rate": metrics["win_rate"],
         "profit_factor": metrics["profit_factor"],
         "average_bars": metrics["average_bars_held"],

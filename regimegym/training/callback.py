@@ -114,7 +114,7 @@ class TrainingCallback(BaseCallback):
                 metrics["buy_and_hold"]["log_return"],
                 metrics["ma_cross"]["log_return"],
                 agent["max_drawdown"],
-                int(agent["n_trades"]),
+                int(agent["trades"]),
                 is_best,
                 saved,
                 next_step=step + self._validate_every if step < self._total_steps else None,

@@ -47,7 +47,7 @@ def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
     run = RunFolder.open(config.run)
     run_config = read_run_config(run.config)
     policy, card = load_policy(run.model)
-    is_new = config.data is not None
+    is_new = config.get("data") is not None
     market = build_market(run_config) if not is_new else build_market(_with_data(run_config, config))
     settings: EnvSettings = build(run_config.env)
     if not is_new:

@@ -20,9 +20,9 @@ class TrainerSettings:
         ConfigError: a number is too small or the device unknown.
     """
 
-    total_steps: int = 120_000
+    total_steps: int = 50_000
     n_accounts: int = 16
-    validate_every: int = 10_000
+    validate_every: int = 5_000
     threads: int = 1
     device: str = "cpu"
 

@@ -9,12 +9,12 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from tiny_runs import TINY, TINY_DQN, read, train
 
 from regimegym.agents.checkpoint import load_policy
 from regimegym.cli.main import main
 from regimegym.training.ledger import Ledger
 from regimegym.training.trainer import Validator
-from tiny_runs import TINY, TINY_DQN, read, train
 
 
 @pytest.fixture(scope="module")

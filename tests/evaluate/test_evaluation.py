@@ -59,7 +59,7 @@ def test_every_policy_has_every_metric(evaluation):
     assert list(evaluation.metrics) == ["agent", "buy_and_hold", "ma_cross", "random", "flat"]
     for values in evaluation.metrics.values():
         assert list(values) == list(METRICS)
-    assert evaluation.metrics["random"]["n_trades"] == evaluation.metrics["agent"]["n_trades"] > 50
+    assert evaluation.metrics["random"]["trades"] == evaluation.metrics["agent"]["trades"] > 50
 
 
 def test_repeated_evaluation_is_identical(tape, report):

@@ -94,7 +94,7 @@ def test_an_account_that_never_trades_has_no_ratios():
         "sharpe_ratio", "sortino_ratio", "calmar", "tail_ratio",
         "win_rate", "profit_factor", "average_bars_held",
     }  # fmt: skip
-    for name in ("total_return", "log_return", "max_drawdown", "n_trades", "n_closed_trades", "turnover"):
+    for name in ("total_return", "log_return", "max_drawdown", "trades", "closed_trades", "turnover"):
         assert values[name] == 0.0
 
 
@@ -122,8 +122,8 @@ def test_the_table_describes_every_metric_and_nothing_else():
         make_trajectory([1000.0, 999.4, 1009.4, 1008.8], fills=fills, cash=cash, exposure=[0, 0.1, 0.1, 0])
     )
     assert list(values) == list(metrics.METRICS)
-    assert values["n_trades"] == 2.0
-    assert values["n_closed_trades"] == 1.0
+    assert values["trades"] == 2.0
+    assert values["closed_trades"] == 1.0
     assert values["costs_paid"] == pytest.approx(1.2)
     assert values["average_bars_held"] == 2.0
     assert values["win_rate"] == 1.0

@@ -61,9 +61,7 @@ def _free_disk(monkeypatch):
 
 def snapshot(step, **more):
     shares = {"share_env": 0.31, "share_learn": 0.58, "share_validate": 0.09}
-    return Snapshot(step, EPISODES, 0.0131, 0.014, 0.42, 0.11, (0.31, 0.27, 0.22, 0.2), **shares)._replace(
-        **more
-    )
+    return Snapshot(step, EPISODES, 0.0131, 0.014, 0.42, 0.11, (0.31, 0.27, 0.22, 0.2), **shares)._replace(**more)
 
 
 def run(width, terminal, seconds=204, every=1.0):
@@ -87,9 +85,7 @@ def run(width, terminal, seconds=204, every=1.0):
 
 def last_frame(output):
     frame = re.split(r"\x1b\[2K", output)[-1]
-    return [
-        line.rstrip() for line in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", frame).replace("\r", "").splitlines()
-    ]
+    return [line.rstrip() for line in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", frame).replace("\r", "").splitlines()]
 
 
 def test_the_panel_at_80_columns():

@@ -36,9 +36,7 @@ def test_trials_and_looks_are_counted_apart_and_per_data(tmp_path):
 def test_a_look_counts_wherever_the_intervals_overlap(tmp_path):
     ledger = Ledger(tmp_path / "ledger.jsonl")
     ledger.record_look("data", (10, 20), "a")
-    counts = [
-        ledger.count_looks("data", interval) for interval in [(0, 10), (0, 11), (19, 30), (20, 30), (12, 13)]
-    ]
+    counts = [ledger.count_looks("data", interval) for interval in [(0, 10), (0, 11), (19, 30), (20, 30), (12, 13)]]
     assert counts == [0, 1, 1, 0, 1]
 
 

@@ -119,9 +119,7 @@ def test_plain_data_keeps_paths_and_times_as_text():
     ("code", "name", "found"),
     [(errno.ENOSPC, "disk-full", "free on the disk of"), (errno.EACCES, "permission", "Permission denied")],
 )
-def test_a_refusing_disk_keeps_the_old_file_and_removes_the_half_written_one(
-    tmp_path, monkeypatch, code, name, found
-):
+def test_a_refusing_disk_keeps_the_old_file_and_removes_the_half_written_one(tmp_path, monkeypatch, code, name, found):
     folder = RunFolder(tmp_path)
     folder.write_text("a.txt", "old")
 
@@ -155,9 +153,7 @@ def make_manifest(**more):
 def test_a_manifest_says_what_the_run_was_made_of():
     running = make_manifest()
     assert (running["status"], running["finished"], running["duration_s"]) == ("running", None, None)
-    done = make_manifest(
-        status="finished", finished=datetime(2026, 1, 1, 0, 5, 7, tzinfo=UTC), trained_steps=9
-    )
+    done = make_manifest(status="finished", finished=datetime(2026, 1, 1, 0, 5, 7, tzinfo=UTC), trained_steps=9)
     assert (done["duration_s"], done["trained_steps"], done["random_seed"]) == (307.0, 9, 3)
     assert done["packages"]["numpy"] == np.__version__
     assert set(done["code"]) == {"version", "commit"}

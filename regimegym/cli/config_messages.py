@@ -341,10 +341,10 @@ def _readable(value: str) -> str:
 
 def _with_place(error: RegimeGymError, argv: Sequence[str]) -> RegimeGymError:
     """Show the argument that a settings class complained about, when it is on the command line."""
-    named = re.search(r"'([\w.]+)'", error.sentence)
-    if named and not error.place and isinstance(error, ConfigError):
+    named = {name.rpartition(".")[2] for name in re.findall(r"'([\w.]+)'", error.sentence)}
+    if not error.place and isinstance(error, ConfigError):
         for argument in parse_arguments(argv):
-            if argument.key.rpartition(".")[2] == named[1].rpartition(".")[2]:
+            if argument.key.rpartition(".")[2] in named:
                 error.place = tuple(command_place(argv, argument.position, argument.value))
                 break
     return error

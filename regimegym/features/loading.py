@@ -1,6 +1,7 @@
 """Bars from CSV and Parquet files."""
 
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +22,8 @@ TEXT = (".csv", ".txt", ".tsv")
 PARQUET = (".parquet", ".pq")
 Table = tuple[dict[str, np.ndarray], list[Broken], np.ndarray | None]
 
+BAR_LENGTH = re.compile(r"[_\-. ]\d+(s|m|min|h|d|w)$", re.IGNORECASE)  # BTCUSD_1h is BTCUSD
+
 
 def load_bars(
     path: str | Path,
@@ -33,7 +36,7 @@ def load_bars(
 
     Args:
         path: `.csv`, `.txt`, `.tsv` (delimiter found out) or `.parquet`, `.pq`.
-        symbol: name of the instrument; None takes the file's name.
+        symbol: name of the instrument; None takes the file's name, less a bar length at its end.
         columns: our name → the file's name, where the usual names do not stand.
         timezone: zone of timestamps that do not say theirs; they are starts of bars.
         periods_per_year: bars per year; None takes what the timestamps say.
@@ -55,7 +58,7 @@ def load_bars(
         arrays, lines = _oldest_first(arrays, lines, path)
     return bars_from_arrays(
         _with_spread(arrays),
-        symbol or path.stem,
+        symbol or BAR_LENGTH.sub("", path.stem) or path.stem,
         origin=Origin(path.name, lines),
         source=str(path),
         periods_per_year=periods_per_year,

@@ -94,6 +94,7 @@ class TrainingCallback(BaseCallback):
     def _on_training_end(self) -> None:
         if self.num_timesteps > self._next_validation - self._validate_every:
             self._look_at_validation()
+        self._display.update(self._snapshot())
 
     def _look_at_validation(self) -> None:
         self._clock.switch("validate")

@@ -74,7 +74,7 @@ def sparkline(points: Sequence[float], width: int) -> str:
 
 
 def progress_line(progress: Progress) -> str:
-    """One key=value line for logs; plain ASCII numbers."""
+    """One key=value line for logs; plain ASCII numbers, undefined ones left out."""
     snapshot, episodes = progress.snapshot, progress.snapshot.episodes
     parts = [
         f"train step={snapshot.step:,}/{progress.total_steps:,}",
@@ -89,7 +89,8 @@ def progress_line(progress: Progress) -> str:
     ]
     if progress.best is not None:
         parts.append(f"val_best={_ascii(progress.best.log_return, '+.3f')}@{count(progress.best.step)}")
-    return " ".join(parts)
+    # What is not known yet (no episode has ended) is left out.
+    return " ".join(part for part in parts if not part.endswith("=nan"))
 
 
 def validation_line(v: ValidationLine) -> str:

@@ -2,12 +2,14 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
 from rich.text import Text
 
 from regimegym.training.formatting import UNDEFINED, duration, number, percent
+from regimegym.training.run_folder import RUNS
 
 EXTREME_SHARE = 0.95  # of all actions; above it the policy hardly decides any more
 RARE_SHARE = 0.02
@@ -108,7 +110,9 @@ def next_commands(summary: RunSummary) -> list[tuple[str, str]]:
     """Commands ready to paste and what each is good for."""
     kept = [o for o in summary.overrides if not o.lstrip("+").startswith(("random_seed=", "run_dir="))]
     seeds = shlex.join(["regime-gym", "train", "-m", "random_seed=0,1,2,3,4", *kept])
-    run = "last" if summary.finished else shlex.quote(summary.folder)
+    # `last` is the newest finished run below runs/.
+    is_last = summary.finished and Path(summary.folder).is_relative_to(RUNS)
+    run = "last" if is_last else shlex.quote(summary.folder)
     return [
         (f"regime-gym evaluate run={run}", "baselines, intervals, report"),
         (seeds, "what 1 seed cannot tell"),

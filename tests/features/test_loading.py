@@ -435,3 +435,18 @@ def test_csv_and_parquet_of_a_real_file_are_equal(real_data, tmp_path):
     csv = tmp_path / "BAC.csv"
     pd.read_parquet(path).to_csv(csv, index=False)
     assert load_bars(csv).fingerprint == load_bars(path).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol"),
+    [
+        ("BTCUSD_bitstamp_1h", "BTCUSD_bitstamp"),
+        ("SPY-1d", "SPY"),
+        ("EURUSD_15min", "EURUSD"),
+        ("1h", "1h"),
+        ("ES1", "ES1"),
+    ],
+)
+def test_the_symbol_is_the_files_name_less_the_length_of_a_bar(tmp_path, name, symbol):
+    frame().to_parquet(tmp_path / f"{name}.parquet")
+    assert load_bars(tmp_path / f"{name}.parquet").symbol == symbol

@@ -1,0 +1,71 @@
+"""House rules of conf/: every file composes, builds, and says what the code says."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
+
+import regimegym.conf
+from regimegym.envs.settings import EnvSettings
+from regimegym.evaluate.settings import EvaluationSettings
+from regimegym.training.experiment import build_experiment
+from regimegym.training.settings import TrainerSettings
+from regimegym.training.wiring import build, leaves
+
+CONF = Path(regimegym.conf.__file__).parent
+GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and list(path.glob("*.yaml")))
+OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+# data=file needs the user's file; its own test gives it one.
+READY = [(group, option) for group, option in OPTIONS if (group, option) != ("data", "file")]
+
+
+def composed(*overrides: str):
+    """The training config with `overrides`."""
+    with initialize_config_module("regimegym.conf", version_base="1.3"):
+        return compose("train", overrides=list(overrides))
+
+
+def test_there_are_options_to_check():
+    assert len(OPTIONS) >= 20
+    assert {"data", "agent", "network", "env", "costs", "reward", "trainer", "evaluation"} <= set(GROUPS)
+
+
+@pytest.mark.parametrize(("group", "option"), READY, ids="/".join)
+def test_every_option_composes_and_builds(group, option):
+    config = composed(f"{group}={option}" if group != "experiment" else f"experiment={option}")
+    for part in ("data", "regime", "features", "split", "env", "network", "agent", "trainer", "evaluation"):
+        assert build(config[part]) is not None
+
+
+def test_the_table_of_contents_names_every_group():
+    named = {
+        next(iter(line))
+        for line in OmegaConf.to_container(OmegaConf.load(CONF / "train.yaml").defaults)
+        if isinstance(line, dict)
+    }
+    assert set(GROUPS) <= named
+
+
+@pytest.mark.parametrize("settings", [EnvSettings, TrainerSettings, EvaluationSettings])
+def test_yaml_says_what_the_code_defaults_to(settings):
+    part = {EnvSettings: "env", TrainerSettings: "trainer", EvaluationSettings: "evaluation"}[settings]
+    assert asdict(build(composed()[part])) == asdict(settings())
+
+
+def test_the_default_costs_a_known_share_of_every_trade():
+    account = build_experiment(composed("data.n_bars=3000", "env.episode.length=64")).settings.account
+    assert account.fee_rate + account.half_spread + account.slippage == pytest.approx(0.0015)
+
+
+def test_no_default_is_a_place_of_one_machine():
+    values = [value for _, value in leaves(OmegaConf.to_container(composed(), resolve=True)) if isinstance(value, str)]
+    assert values
+    assert not [value for value in values if value.startswith("/")]
+
+
+def test_the_readme_configuration_of_a_users_file_composes(tmp_path):
+    config = composed("data=file", "data.path=prices.csv", "agent=ppo", "trainer.total_steps=200_000")
+    assert config.data.path == "prices.csv"
+    assert config.trainer.total_steps == 200_000

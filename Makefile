@@ -25,6 +25,8 @@ types: install
 check: lint types
 
 test: check
+	@# numba does not notice a change in a file that its compiled file imports.
+	@find regimegym -name "*.nb[ic]" -delete
 	$(BIN)/python -m pytest
 
 clean:

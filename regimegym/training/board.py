@@ -19,6 +19,7 @@ from regimegym.training.figure import equity_figure
 AGENT = "agent"
 REGIME_TAGS = ("regime/uptrend", "regime/downtrend", "regime/plateau", "regime/oscillating")
 MARGIN_TAGS = ("eval/log_return", "eval/log_return_low", "eval/log_return_high")
+SHOWN = ("total_return", "sharpe_ratio", "max_drawdown", "trades", "turnover", "mean_exposure")
 BASELINES = ("buy_and_hold", "flat", "random", "ma_cross")
 
 
@@ -51,11 +52,10 @@ class Board:
         Args:
             step: account steps trained so far.
             metrics: metrics by policy key (as `validation` in metrics.json), `agent` among them.
-            interval: 95 % interval of the agent's log return; None draws no margin.
+            interval: interval of the agent's log return; None draws no margin.
         """
-        for name, value in metrics[AGENT].items():
-            if name not in ("log_return", "log return"):
-                self._scalar(f"eval/{name}", value, step)
+        for name in SHOWN:
+            self._scalar(f"eval/{name}", metrics[AGENT].get(name, math.nan), step)
         value = _log_return(metrics[AGENT])
         low, high = (value, value) if interval is None else interval
         for tag, number in zip(MARGIN_TAGS, (value, low, high), strict=True):

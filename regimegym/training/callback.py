@@ -4,6 +4,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -18,8 +19,17 @@ LOSSES = 100  # latest losses in the displayed mean
 SCALARS_EVERY = 1_000  # steps between two rows of scalars
 
 
-# Metrics (keys of evaluate.metrics) by policy key over the whole validation part, `agent` among them.
-PolicyMetrics = Mapping[str, Mapping[str, float]]
+class Score(NamedTuple):
+    """One look at validation.
+
+    Attributes:
+        metrics: metrics (keys of evaluate.metrics) by policy key over the whole validation part,
+            `agent` among them.
+        interval: bounds of the agent's log return.
+    """
+
+    metrics: Mapping[str, Mapping[str, float]]
+    interval: tuple[float, float]
 
 
 class TrainingCallback(BaseCallback):
@@ -32,7 +42,7 @@ class TrainingCallback(BaseCallback):
 
     def __init__(
         self,
-        validate: Callable[[BaseAlgorithm], PolicyMetrics],
+        validate: Callable[[BaseAlgorithm], Score],
         keep: Callable[[BaseAlgorithm, int], str],
         validate_every: int,
         total_steps: int,
@@ -99,7 +109,7 @@ class TrainingCallback(BaseCallback):
     def _look_at_validation(self) -> None:
         self._clock.switch("validate")
         step = self.num_timesteps
-        metrics = self._validate(self.model)
+        metrics, interval = self._validate(self.model)
         agent = metrics["agent"]
         is_best = agent["log_return"] > self.best
         self._without_best = 0 if is_best else self._without_best + 1
@@ -107,7 +117,7 @@ class TrainingCallback(BaseCallback):
         if is_best:
             self.best, self.best_step = agent["log_return"], step
             saved = self._keep(self.model, step)
-        self._board.validation(step, metrics)
+        self._board.validation(step, metrics, interval)
         self._display.validation(
             ValidationLine(
                 step,

@@ -70,7 +70,10 @@ class Ledger:
 
     @staticmethod
     def _line_break(handle: int) -> bytes:
-        """A line that a killed process left unfinished must not swallow the next one."""
+        """A line that a killed process left unfinished must not swallow the next one.
+
+        Another process may be writing at this moment; then an empty line too many harms nobody.
+        """
         end = os.fstat(handle).st_size
         return b"\n" if end and os.pread(handle, 1, end - 1) != b"\n" else b""
 

@@ -168,7 +168,7 @@ def refused_by_machine(path: Path, needed: int, kept: str) -> Iterator[None]:
                 help=("choose another folder, for example: run_dir=~/runs/first",),
                 kept=f"kept: {kept}",
             ) from error
-        raise
+        raise MachineError("cannot-write", f"cannot write {path}: {error.strerror}", kept=f"kept: {kept}") from error
 
 
 def existing_parent(path: Path) -> Path:

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,17 @@ from regimegym.agents.checkpoint import load_policy, save_model
 from regimegym.agents.policy import policy_of
 from regimegym.common.checks import check_at_least
 from regimegym.common.errors import ConfigError
+from regimegym.common.seeding import generator
 from regimegym.envs.observation import ACCOUNT_FIELDS
 from regimegym.evaluate.baselines import run_baselines
 from regimegym.evaluate.evaluation import Evaluation, evaluate_policy
+from regimegym.evaluate.intervals import log_return_intervals
 from regimegym.evaluate.metrics import all_metrics
 from regimegym.evaluate.report_content import ReportContext, timeframe_words
 from regimegym.evaluate.rollout import rollout
 from regimegym.evaluate.settings import EvaluationSettings
 from regimegym.training.board import Board
-from regimegym.training.callback import PolicyMetrics, TrainingCallback
+from regimegym.training.callback import Score, TrainingCallback
 from regimegym.training.display import RunHeader, TrainingDisplay
 from regimegym.training.experiment import Experiment, build_experiment
 from regimegym.training.ledger import LEDGER, Ledger
@@ -37,6 +39,8 @@ from regimegym.training.run_folder import RunFolder
 from regimegym.training.settings import TrainerSettings
 from regimegym.training.summary import RunSummary, render_summary
 from regimegym.training.wiring import build, leaves
+
+RESAMPLES = 500  # of the interval at each validation; a chart needs no more
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -166,15 +170,21 @@ class Validator:
             random_accounts=1,
             cross=cross,
         )
+        self._intervals = replace(
+            training.evaluation.intervals, n_resamples=min(RESAMPLES, training.evaluation.intervals.n_resamples)
+        )
+        self._random_seed = training.random_seed
         # A random trader is compared at the agent's own number of trades, which is not known yet.
         self._baselines = {key: all_metrics(found) for key, found in runs.trajectories.items() if key != "random"}
 
-    def __call__(self, algorithm: BaseAlgorithm) -> PolicyMetrics:
-        """Metrics by policy key."""
+    def __call__(self, algorithm: BaseAlgorithm) -> Score:
+        """Metrics of the agent and the baselines, and the interval of the agent's log return."""
         experiment = self._experiment
         policy = policy_of(algorithm.policy)
         (found,) = rollout(policy, experiment.tape, experiment.settings, experiment.split.validation)
-        return {"agent": all_metrics(found), **self._baselines}
+        draws = generator(self._random_seed, "validation-interval")
+        ((own,), _) = log_return_intervals(found.log_returns[None], found.n_trades, self._intervals, draws)
+        return Score({"agent": all_metrics(found), **self._baselines}, (own.low, own.high))
 
 
 def finish(training: Training, callback: TrainingCallback, board: Board) -> float:
@@ -326,5 +336,6 @@ def _final_metrics(found: Sequence[Evaluation]) -> dict[str, float]:
 
 
 def _flat(config: DictConfig) -> dict[str, Any]:
-    """Leaves of the resolved config by dotted key."""
-    return dict(leaves(OmegaConf.to_container(config, resolve=True)))
+    """Leaves of the resolved config by dotted key, without the names of our own classes."""
+    found = leaves(OmegaConf.to_container(config, resolve=True))
+    return {key: value for key, value in found if not key.endswith("_target_")}

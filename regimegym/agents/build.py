@@ -14,6 +14,7 @@ from stable_baselines3.common.policies import BasePolicy, MultiInputActorCriticP
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.dqn.policies import MultiInputPolicy as DQNPolicy
 
+from regimegym.agents.action_space import require_discrete
 from regimegym.agents.enhanced_dqn import EnhancedDQN
 from regimegym.agents.enhanced_dqn_policy import EnhancedDQNPolicy
 from regimegym.agents.extractor import WindowExtractor
@@ -26,7 +27,6 @@ from regimegym.agents.settings import (
     PPOSettings,
     QRDQNSettings,
 )
-from regimegym.common.errors import ConfigError
 from regimegym.common.registry import Registry
 from regimegym.common.seeding import integer_seed
 
@@ -67,12 +67,8 @@ def build_agent(
         ConfigError: the algorithm cannot work with the environment's action space.
     """
     kind = KINDS.get(settings.name)
-    if not (kind.on_policy or isinstance(env.action_space, spaces.Discrete)):
-        raise ConfigError(
-            "action-space",
-            f"agent={settings.name} chooses among discrete actions, the environment wants {env.action_space}",
-            help=("action.mode=trade", "or action.mode=target", "or agent=ppo"),
-        )
+    if not kind.on_policy:
+        require_discrete(settings.name, env.action_space)
     assert not isinstance(settings, EnhancedDQNSettings)  # has its own line below
     return kind.algorithm(
         policy=kind.policy,

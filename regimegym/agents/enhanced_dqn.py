@@ -13,6 +13,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
+from regimegym.agents.action_space import require_discrete
 from regimegym.agents.enhanced_dqn_policy import EnhancedDQNPolicy
 from regimegym.agents.exploration import draw_explorers
 from regimegym.agents.losses import (
@@ -64,12 +65,7 @@ class EnhancedDQN(OffPolicyAlgorithm):
         tensorboard_log: str | None = None,
         verbose: int = 0,
     ) -> None:
-        if not isinstance(env.action_space, spaces.Discrete):
-            raise ConfigError(
-                "action-space",
-                f"agent=enhanced_dqn chooses among discrete actions, the environment wants {env.action_space}",
-                help=("action.mode=trade", "or action.mode=target", "or agent=ppo"),
-            )
+        require_discrete(settings.name, env.action_space)
         super().__init__(
             policy=EnhancedDQNPolicy,
             env=env,

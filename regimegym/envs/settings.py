@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 from regimegym.common.checks import (
     check_at_least,
@@ -13,7 +12,7 @@ from regimegym.common.checks import (
     check_number,
     check_positive,
 )
-from regimegym.common.errors import ConfigError, RegimeGymError
+from regimegym.common.errors import ConfigError
 
 EXECUTIONS = ("next_open", "same_close")
 SPREAD_SOURCES = ("constant", "bars")
@@ -279,26 +278,6 @@ class EnvSettings:
         highest = max(abs(weight) for weight in self.action.ladder)
         if self.action.mode == "target":
             check_between("the largest |weight| of 'ladder'", highest, 0.0, leverage)
-
-
-def env_settings_from(config: Any) -> EnvSettings:
-    """EnvSettings of a composed Hydra config: its `env` group refers to `costs` and `reward`.
-
-    Raises:
-        ConfigError: the plain message of the setting that is wrong, without Hydra's wrapping.
-    """
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
-
-    try:
-        return instantiate(config.env)
-    except InstantiationException as error:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, RegimeGymError):
-                raise cause from None
-            cause = cause.__cause__
-        raise
 
 
 def _check_flag(name: str, value: bool) -> None:

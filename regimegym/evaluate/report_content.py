@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from regimegym.common.plain import plain
 from regimegym.common.regimes import REGIMES, Regime
 from regimegym.envs.settings import AccountSettings
 from regimegym.evaluate.cost_curve import break_even_words
@@ -20,7 +21,6 @@ from regimegym.evaluate.metrics import METRICS, Metric, drawdowns
 from regimegym.evaluate.report_series import (
     close_ms,
     drawn_fills,
-    plain,
     regime_spans,
     regime_words,
     timeframe_words,

@@ -1,7 +1,5 @@
 """Series and small words of report.json: times, regime stretches, fills, plain numbers."""
 
-import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,21 +13,6 @@ NS_PER_MINUTE = 60_000_000_000
 MOST_SPANS = 2000  # regime stretches drawn
 MOST_FILLS = 1000  # fills drawn, the largest
 TIMEFRAMES = ((1440, "d"), (60, "h"), (1, "min"))
-
-
-def plain(value: Any) -> Any:
-    """`value` with numpy types as Python's, and everything that is not finite as None."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def timeframe_words(timeframe_ns: int) -> str:

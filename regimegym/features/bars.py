@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 
@@ -40,12 +41,7 @@ class Bars:
     source: str = ""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, np.ndarray):
-                frozen = np.ascontiguousarray(value).view()
-                frozen.flags.writeable = False
-                object.__setattr__(self, field.name, frozen)
+        freeze_arrays(self)
 
     def __len__(self) -> int:
         return len(self.timestamps)
@@ -59,3 +55,13 @@ class Bars:
         for spread in (self.spread_open, self.spread_close):
             digest.update(b"-" if spread is None else spread.tobytes())
         return digest.hexdigest()[:16]
+
+
+def freeze_arrays(record: Any) -> None:
+    """Make every array of a frozen dataclass contiguous and read-only, during its construction."""
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if isinstance(value, np.ndarray):
+            frozen = np.ascontiguousarray(value).view()
+            frozen.flags.writeable = False
+            object.__setattr__(record, field.name, frozen)

@@ -5,10 +5,12 @@ may hold several contiguous segments (symbols, or histories cut at long gaps) on
 other; no window, return or episode ever crosses from one segment into the next.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+
+from regimegym.features.bars import freeze_arrays
 
 
 class Segment(NamedTuple):
@@ -58,12 +60,7 @@ class MarketTape:
     timeframe_ns: int
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, np.ndarray):
-                frozen = np.ascontiguousarray(value).view()
-                frozen.flags.writeable = False
-                object.__setattr__(self, field.name, frozen)
+        freeze_arrays(self)
 
     def __len__(self) -> int:
         return len(self.timestamps)

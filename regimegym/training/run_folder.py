@@ -7,7 +7,6 @@ moved there, so a reader or a killed process never meets half a file.
 import contextlib
 import errno
 import json
-import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,9 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from regimegym.common.errors import MachineError, RunError, nearest_name
+from regimegym.common.plain import plain
 from regimegym.training.formatting import size
 
 RUNS = Path("runs")
@@ -120,21 +118,6 @@ class RunFolder:
                     temporary.unlink(missing_ok=True)
                 raise
         return target
-
-
-def plain(data: Any) -> Any:
-    """`data` as JSON knows it: NumPy becomes Python, tuples lists, keys strings, NaN null."""
-    if isinstance(data, dict):
-        return {str(key): plain(value) for key, value in data.items()}
-    if isinstance(data, list | tuple | set | frozenset):
-        return [plain(value) for value in data]
-    if isinstance(data, np.ndarray | np.generic):
-        return plain(data.tolist())
-    if isinstance(data, float):
-        return data if math.isfinite(data) else None
-    if isinstance(data, Path | datetime):
-        return data.isoformat() if isinstance(data, datetime) else str(data)
-    return data
 
 
 @contextlib.contextmanager

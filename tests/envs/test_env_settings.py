@@ -14,8 +14,8 @@ from regimegym.envs.settings import (
     EnvSettings,
     EpisodeSettings,
     RewardSettings,
-    env_settings_from,
 )
+from regimegym.training.wiring import build
 
 CONF = Path(regimegym.__file__).parent / "conf"
 
@@ -30,8 +30,12 @@ def composed(costs="default", reward="regime_aware", **overrides):
     return config
 
 
+def build_env(config):
+    return build(config.env)
+
+
 def test_the_yaml_defaults_are_the_dataclass_defaults():
-    assert env_settings_from(composed()) == EnvSettings()
+    assert build_env(composed()) == EnvSettings()
 
 
 @pytest.mark.parametrize(
@@ -52,22 +56,22 @@ def test_every_setting_is_written_out_in_the_yaml(kind, node):
 def test_every_cost_level_composes_and_names_the_same_settings(name):
     config = composed(costs=name)
     assert set(config.costs) == set(composed().costs)
-    assert env_settings_from(config).account.fee_rate == config.costs.fee_rate
+    assert build_env(config).account.fee_rate == config.costs.fee_rate
 
 
 def test_the_log_return_reward_composes():
-    assert env_settings_from(composed(reward="log_return")).reward == RewardSettings(kind="log_return")
+    assert build_env(composed(reward="log_return")).reward == RewardSettings(kind="log_return")
 
 
 def test_the_losses_follow_the_uptrend_scale():
-    reward = env_settings_from(composed(reward__uptrend_reward_scale=2.0)).reward
+    reward = build_env(composed(reward__uptrend_reward_scale=2.0)).reward
     assert min(reward.negative_scales) == 2.0
 
 
 @pytest.mark.parametrize("key", ["costs__fee_rate", "env__account__fee_rate"])
 def test_a_negative_fee_ends_in_one_clear_sentence(key):
     with pytest.raises(ConfigError) as caught:
-        env_settings_from(composed(**{key: -0.1}))
+        build_env(composed(**{key: -0.1}))
     assert str(caught.value) == "'fee_rate' must be ≥ 0, got -0.1"
 
 

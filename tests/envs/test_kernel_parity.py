@@ -30,7 +30,7 @@ def near(value, expected, scale):
     assert abs(value - expected) <= 1e-9 * max(1.0, abs(scale), abs(expected)), (value, expected)
 
 
-def compare(tape, env_settings, targets, periods_per_year=8760.0):
+def assert_agrees(tape, env_settings, targets, periods_per_year=8760.0):
     """Step both accounts over `targets` (None = HOLD) and compare every number of every step."""
     bars, rules = bar_records(tape), rule_record(env_settings, periods_per_year)
     slow = SlowAccount(env_settings.account, bars_of(tape), 0, periods_per_year)
@@ -130,7 +130,7 @@ weights = st.one_of(st.none(), st.sampled_from([-1.0, 0.0, 1.0, 0.5]), st.floats
 def test_the_kernel_agrees_with_the_slow_account(account, reward, targets, seed, volatility):
     gaps = np.random.default_rng(seed).integers(1, 100, 42)
     tape = random_tape(42, seed, volatility, timestamps=np.cumsum(gaps) * 3_600_000_000_000)
-    compare(tape, EnvSettings(account=account, reward=reward), targets)
+    assert_agrees(tape, EnvSettings(account=account, reward=reward), targets)
 
 
 REACHED = [
@@ -155,14 +155,14 @@ def test_every_kind_of_liquidation_is_reached_and_agrees(case, reason, changes, 
     if case == "trigger":
         low[3], high[3] = min(low[3], 100 * shock), max(high[3], 100 * shock)
     account = AccountSettings(execution=execution, max_leverage=3.0, maintenance_margin=0.1, **changes)
-    seen = compare(make_tape(open_, high, low, close), EnvSettings(account=account), [target] + [None] * 4)
+    seen = assert_agrees(make_tape(open_, high, low, close), EnvSettings(account=account), [target] + [None] * 4)
     assert reason in seen
 
 
 def test_a_fill_that_breaks_the_margin_is_liquidated_at_the_same_close():
     tape = make_tape(*[np.full(5, 100.0)] * 4)
     account = AccountSettings(execution="same_close", max_leverage=5.0, maintenance_margin=0.25)
-    seen = compare(tape, EnvSettings(account=account), [5.0, None, None])
+    seen = assert_agrees(tape, EnvSettings(account=account), [5.0, None, None])
     assert seen == ["order", "close"]
 
 
@@ -171,7 +171,7 @@ def test_a_flip_with_cash_sizing_is_two_fills_and_a_liquidation_a_third():
     open_ = np.array([100.0, 100, 100, 100, 150])
     tape = make_tape(open_, np.maximum(open_, close), np.minimum(open_, close), close)
     account = AccountSettings(sizing="cash", max_leverage=2.0)
-    assert compare(tape, EnvSettings(account=account), [1.0, None, -2.0]) == [
+    assert assert_agrees(tape, EnvSettings(account=account), [1.0, None, -2.0]) == [
         "order",
         "order",
         "order",
@@ -204,7 +204,7 @@ def test_a_fill_beyond_the_margin_is_liquidated_intrabar_at_the_open_not_at_a_be
     wide = make_tape(tape.open, tape.high + 5, tape.low - 5, tape.close)
     account = AccountSettings(margin_check="intrabar", max_leverage=4.0, maintenance_margin=0.5)
     bars, rules = bar_records(wide), rule_record(EnvSettings(account=account), 8760.0)
-    assert compare(wide, EnvSettings(account=account), [target, None]) == ["order", "trigger"]
+    assert assert_agrees(wide, EnvSettings(account=account), [target, None]) == ["order", "trigger"]
     accounts = new_accounts(1, EnvSettings(account=account))
     result = step_batch(bars, rules, np.array([0]), accounts, np.array([target]))
     assert result.fills[0, 1]["mid"] == 100.0
@@ -214,7 +214,7 @@ def test_within_the_band_nothing_trades_and_beyond_it_does():
     tape = make_tape(*[np.full(8, 100.0)] * 4)
     account = AccountSettings(rebalance="always", band=0.2, fee_rate=0, half_spread=0, slippage=0)
     env_settings = EnvSettings(account=account)
-    compare(tape, env_settings, [0.5, 0.69, 0.31, 0.71, 0.0])
+    assert_agrees(tape, env_settings, [0.5, 0.69, 0.31, 0.71, 0.0])
     accounts, traded = new_accounts(1, env_settings), []
     bars, rules = bar_records(tape), rule_record(env_settings, 8760.0)
     for t, target in enumerate([0.5, 0.69, 0.31, 0.71, 0.0]):

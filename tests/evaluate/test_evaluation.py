@@ -14,13 +14,14 @@ from omegaconf import OmegaConf
 
 import regimegym
 from regimegym.common.errors import ConfigError
+from regimegym.common.plain import plain
 from regimegym.envs.settings import AccountSettings, EnvSettings
 from regimegym.evaluate.baselines import Flat
 from regimegym.evaluate.cost_curve import break_even, break_even_words, scaled_costs
 from regimegym.evaluate.evaluation import evaluate_policy
 from regimegym.evaluate.intervals import Interval, IntervalSettings
 from regimegym.evaluate.metrics import METRICS
-from regimegym.evaluate.report_content import ReportContext, costs_words, plain, to_report, warnings_of
+from regimegym.evaluate.report_content import ReportContext, costs_words, to_report, warnings_of
 from regimegym.evaluate.report_series import drawn_fills, regime_spans, timeframe_words
 from regimegym.evaluate.rollout import rollout
 from regimegym.evaluate.settings import EvaluationSettings

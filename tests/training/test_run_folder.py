@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from regimegym.common.errors import MachineError, RunError
+from regimegym.common.plain import plain
 from regimegym.training import manifest as manifest_module
 from regimegym.training.manifest import build_manifest, code_version
-from regimegym.training.run_folder import RunFolder, plain
+from regimegym.training.run_folder import RunFolder
 
 NOW = datetime(2026, 11, 20, 18, 31, 7)
 

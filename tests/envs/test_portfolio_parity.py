@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -174,7 +175,7 @@ def test_a_fill_that_breaks_the_margin_is_liquidated_at_the_same_close():
 def exact_root(budget, legs):
     """Root of y + Σ k·|w·y − v| = budget in rational numbers: the piece between two kinks that holds it."""
     kinks = sorted(v / w for w, v, _, _ in legs if w)
-    points = [kinks[0] - 1, *((a + b) / 2 for a, b in zip(kinks, kinks[1:], strict=False)), kinks[-1] + 1]
+    points = [kinks[0] - 1, *((a + b) / 2 for a, b in pairwise(kinks)), kinks[-1] + 1]
     for point, low, high in zip(points, [None, *kinks], [*kinks, None], strict=True):
         top, bottom = budget, Fraction(1)
         for w, v, k_buy, k_sell in legs:

@@ -12,6 +12,7 @@ import regimegym  # noqa: F401  registers the ids
 from regimegym.common.errors import ConfigError, DataError, RegimeGymError
 from regimegym.envs.portfolio_env import PortfolioEnv, PortfolioVectorEnv
 from regimegym.envs.portfolio_settings import PortfolioSettings
+from regimegym.envs.portfolio_state import TRADES
 from regimegym.envs.settings import AccountSettings, EpisodeSettings
 from regimegym.features.splits import RowRange
 
@@ -141,12 +142,15 @@ def test_an_episode_is_cut_after_its_length_and_tells_its_statistics():
         env.step(np.zeros(3))
 
 
-def test_the_twin_bought_equal_weights_and_held():
-    env = PortfolioEnv(**arguments())
+@pytest.mark.parametrize("rebalance", ["on_change", "always"])
+def test_the_twin_bought_equal_weights_once_and_held(rebalance):
+    env = PortfolioEnv(**arguments(account=AccountSettings(rebalance=rebalance)))
     env.reset(seed=0)
     for _ in range(20):
         *_, info = env.step(np.full(3, 1 / 3))
-    assert info["episode_return"] == pytest.approx(info["buy_hold_return"], rel=1e-6)
+    assert env.batch.accounts.values[TRADES].tolist() == [{"on_change": 1, "always": 20}[rebalance], 1]
+    same = info["episode_return"] == pytest.approx(info["buy_hold_return"], rel=1e-6)
+    assert same == (rebalance == "on_change")
 
 
 def test_the_observation_is_the_window_of_every_instrument_and_the_account():

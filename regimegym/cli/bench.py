@@ -49,7 +49,7 @@ def run(words: list[str]) -> None:
 
 
 def _options(words: list[str]) -> argparse.Namespace:
-    parser = _Parser("regime-gym bench", description=__doc__.partition(": ")[2])
+    parser = _Parser("regime-gym bench", allow_abbrev=False, description=__doc__.partition(": ")[2])
     parser.add_argument("benchmark", nargs="?", default="envs", help=f"one of {', '.join(BENCHMARKS)} (default envs)")
     parser.add_argument("--repeats", type=int, default=5, help="rounds; every figure is a median over them (5)")
     parser.add_argument("--seconds", type=float, default=1.0, help="CPU-seconds of one turn (1.0)")

@@ -29,17 +29,27 @@ class StartTimes:
 def start_times(tape_folder: Path, repeats: int) -> StartTimes:
     """Measure with an empty kernel cache of its own; the warm ones are medians over `repeats`."""
     with TemporaryDirectory() as cache:
-        cold = _seconds_to_first_step(cache)
-        _seconds_to_first_step(cache, tape_folder)  # a mapped tape may have kernels of its own
-        warm = [_seconds_to_first_step(cache) for _ in range(repeats)]
-        from_tape = [_seconds_to_first_step(cache, tape_folder) for _ in range(repeats)]
+        kernels = {"NUMBA_CACHE_DIR": cache}
+        cold = seconds_to_first_step(kernels)
+        seconds_to_first_step(kernels, tape_folder)  # a mapped tape may have kernels of its own
+        warm = [seconds_to_first_step(kernels) for _ in range(repeats)]
+        from_tape = [seconds_to_first_step(kernels, tape_folder) for _ in range(repeats)]
     return StartTimes(cold, statistics.median(warm), statistics.median(from_tape))
 
 
-def _seconds_to_first_step(cache: str, *tape_folder: Path) -> float:
+def seconds_to_first_step(environment: dict[str, str], *tape_folder: Path) -> float:
+    """Wall time of one fresh process until it has taken a step.
+
+    Args:
+        environment: variables to set for it.
+        tape_folder: the market; the built-in one where left out.
+
+    Raises:
+        RuntimeError: the process ended before its first step.
+    """
     began = time.perf_counter()
     command = [sys.executable, "-m", f"{MODULE}.first_step", *map(str, tape_folder)]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, env=child_environment() | {"NUMBA_CACHE_DIR": cache})
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, env=child_environment() | environment)
     assert child.stdout is not None
     stepped = child.stdout.readline()
     passed = time.perf_counter() - began

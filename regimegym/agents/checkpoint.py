@@ -41,6 +41,7 @@ def save_model(folder: Path, algorithm: BaseAlgorithm, card: ModelCard) -> None:
     # Shared tensors (an extractor used by actor and critic) are written once for each name.
     weights = save({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()})
     text = _card_text(replace(card, trained_steps=algorithm.num_timesteps), weights)
+    fresh = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -49,7 +50,14 @@ def save_model(folder: Path, algorithm: BaseAlgorithm, card: ModelCard) -> None:
         _write(fresh / CARD, text.encode())
         _take_place(fresh, folder)
     except OSError as error:
-        raise MachineError("cannot-write-model", f"the model could not be written to {folder}: {error}") from error
+        if fresh is not None:
+            shutil.rmtree(fresh, ignore_errors=True)
+        raise MachineError(
+            "cannot-write-model",
+            f"the model could not be written to {folder}: {error.strerror}",
+            needed=f"{(len(weights) + len(text)) / 1e6:.1f} MB",
+            kept="an older model there is kept; the half-written one was removed",
+        ) from error
 
 
 def load_policy(folder: Path, device: torch.device | str = "cpu") -> tuple[Policy, ModelCard]:

@@ -47,7 +47,12 @@ def save_model(folder: Path, algorithm: BaseAlgorithm, card: ModelCard) -> None:
     try:
         replace_folder(folder, write)
     except OSError as error:
-        raise MachineError("cannot-write-model", f"the model could not be written to {folder}: {error}") from error
+        raise MachineError(
+            "cannot-write-model",
+            f"the model could not be written to {folder}: {error.strerror}",
+            needed=f"{(len(weights) + len(text)) / 1e6:.1f} MB",
+            kept="an older model there is kept; the half-written one was removed",
+        ) from error
 
 
 def load_policy(folder: Path, device: torch.device | str = "cpu") -> tuple[Policy, ModelCard]:

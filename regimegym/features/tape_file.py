@@ -47,7 +47,12 @@ def save_tape(tape: MarketTape, folder: Path) -> None:
         _check_replaceable(folder)
         replace_folder(folder, write)
     except OSError as error:
-        raise MachineError("cannot-write-tape", f"the tape could not be written to {folder}: {error}") from error
+        raise MachineError(
+            "cannot-write-tape",
+            f"the tape could not be written to {folder}: {error.strerror}",
+            needed=f"{sum(array.nbytes for array in arrays.values()) / 1e6:.1f} MB",
+            kept="an older tape there is kept; the half-written one was removed",
+        ) from error
 
 
 def open_tape(folder: Path) -> MarketTape:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from hashlib import sha256
 from mmap import mmap
 
@@ -176,3 +176,10 @@ def test_a_pickled_array_is_refused_unread(saved):
     np.save(saved / "close.npy", np.array([{}] * N, object), allow_pickle=True)
     with pytest.raises(DataError, match="is not the file that was written"):
         open_tape(saved)
+
+
+def test_a_tape_without_features_comes_back(tmp_path):
+    bare = replace(made_tape(), features=np.empty((N, 0), np.float32), feature_names=())
+    save_tape(bare, tmp_path / "bare")
+    again = open_tape(tmp_path / "bare")
+    assert (again.features.shape, again.feature_names) == ((N, 0), ())

@@ -9,7 +9,7 @@ import pandas as pd
 from regimegym.common.errors import DataError
 from regimegym.features.bars import Bars
 from regimegym.features.columns import recognise_columns
-from regimegym.features.timestamps import NAT, epoch_to_ns
+from regimegym.features.timestamps import NAT, epoch_to_ns, text_to_ns
 from regimegym.features.validation import Origin, bars_from_arrays
 
 NAME = "the frame"
@@ -31,14 +31,13 @@ def bars_from_frame(
     Raises:
         DataError: a column is missing, holds no numbers or times, or breaks the data contract.
     """
-    frame = _with_times(data) if isinstance(data, pd.DataFrame) else data
-    names = [str(name) for name in frame]
-    columns = list(frame)
+    given = {str(name): data[name] for name in data}  # type: ignore[index]
+    if isinstance(data, pd.DataFrame) and isinstance(data.index, pd.DatetimeIndex):
+        given = {"datetime": data.index, **given}
+    names = list(given)
     positions = recognise_columns(names, None, NAME, None)
-    arrays = {"timestamp": _times(frame[columns[positions["timestamp"]]])}
-    for ours in OURS:
-        if ours in positions:
-            arrays[ours] = _numbers(ours, frame[columns[positions[ours]]])
+    arrays = {"timestamp": _times(given[names[positions["timestamp"]]])}
+    arrays |= {ours: _numbers(ours, given[names[positions[ours]]]) for ours in OURS if ours in positions}
     lengths = {name: len(values) for name, values in arrays.items()}
     if len(set(lengths.values())) > 1:
         raise DataError("unequal-lengths", f"the columns differ in length: {lengths}", needed="one value per bar")
@@ -47,24 +46,15 @@ def bars_from_frame(
     )
 
 
-def _with_times(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with its index of times as a column in front, where the index holds times."""
-    if not isinstance(frame.index, pd.DatetimeIndex):
-        return frame
-    return frame.set_axis([str(name) for name in frame.columns], axis=1).assign(datetime=frame.index)
-
-
 def _times(values: Any) -> np.ndarray:
     """(T,) int64 UTC nanoseconds; NAT where there is no time."""
     series = pd.Series(values)
     if pd.api.types.is_numeric_dtype(series):
         return epoch_to_ns(series.to_numpy())
-    try:
-        times = pd.to_datetime(series, utc=True)
-    except (ValueError, TypeError) as error:
-        raise DataError("unreadable-dates", f"{NAME} holds times that cannot be read: {error}") from error
-    ns = times.dt.as_unit("ns").astype("int64").to_numpy()
-    return np.where(times.isna(), NAT, ns)
+    if not pd.api.types.is_datetime64_any_dtype(series):
+        return text_to_ns(series.astype(str).to_list(), "UTC", NAME)
+    ns = pd.to_datetime(series, utc=True).dt.as_unit("ns").astype("int64").to_numpy()
+    return np.where(series.isna(), NAT, ns)
 
 
 def _numbers(name: str, values: Any) -> np.ndarray:

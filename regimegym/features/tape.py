@@ -108,7 +108,7 @@ def price_tape(bars: Bars) -> MarketTape:
         features=np.empty((n_bars, 0), np.float32),
         feature_names=(),
         regimes=np.full(n_bars, Regime.UNKNOWN, np.int8),
-        regime_probabilities=np.tile(np.float32(UNKNOWN_PROBABILITIES), (n_bars, 1)),
+        regime_probabilities=np.tile(np.array(UNKNOWN_PROBABILITIES, np.float32), (n_bars, 1)),
         segments=(Segment(bars.symbol, 0, n_bars, 0),),
         segment_start=np.zeros(n_bars, np.int64),
         periods_per_year=bars.periods_per_year,

@@ -1,7 +1,7 @@
 """backtest: a list of target weights through the same account rules that agents live under.
 
-One account walks bar by bar in the order of DEFINITIONS §5; every event is the step kernel's own
-function (envs.core), so nothing of the physics is written here.
+One account walks along the bars through the step kernel (envs.core), in one compiled loop; here
+is only the bookkeeping of what the kernel did: marks, fills, and the parts of every bar's change.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,9 @@ import pandas as pd
 from numba import njit
 
 from regimegym.common.errors import DataError, RegimeGymError
-from regimegym.envs import core
+from regimegym.envs.accounting import exposure_of
+from regimegym.envs.core import step_kernel
+from regimegym.envs.costs import half_spread_at_close
 from regimegym.envs.history import AccountHistory, Attribution, bar_fills
 from regimegym.envs.results import BORROW, CREDIT, DEBIT, FEES, FILL, MAX_FILLS, N_FILLS, SLIPPAGE, SPREAD, new_result
 from regimegym.envs.settings import AccountSettings, EnvSettings
@@ -21,7 +23,6 @@ from regimegym.envs.state import (
     DONE,
     EQUITY,
     EXPOSURE,
-    SAME_CLOSE,
     UNITS,
     bar_records,
     new_accounts,
@@ -32,8 +33,10 @@ from regimegym.features.frames import bars_from_frame
 from regimegym.features.tape import MarketTape, price_tape
 
 PART_NAMES = ("change", "credit", "borrow", "debit", "gap", "intrabar", "spread", "slippage", "fees", "forgiven")
-CHANGE, P_CREDIT, P_BORROW, P_DEBIT, P_GAP, P_INTRABAR, P_SPREAD, P_SLIPPAGE, P_FEES, P_FORGIVEN = range(10)
+P_CHANGE, P_CREDIT, P_BORROW, P_DEBIT, P_GAP, P_INTRABAR, P_SPREAD, P_SLIPPAGE, P_FEES, P_FORGIVEN = range(10)
 MARK_NAMES = ("cash", "units", "equity", "exposure")
+M_CASH, M_UNITS, M_EQUITY, M_EXPOSURE = range(4)
+MARKS = [CASH, UNITS, EQUITY, EXPOSURE]
 CHUNK = 1 << 16  # bars between two collections of fills
 
 
@@ -126,100 +129,146 @@ def _replay(
     account = new_accounts(1, settings)
     room = new_result(account)
     marks, parts = np.empty((len(MARK_NAMES), len(tape))), np.zeros((len(PART_NAMES), len(tape)))
+    marks[:, 0] = account.values[MARKS, 0]
     fills = np.empty(MAX_FILLS * min(CHUNK, len(tape)), FILL)
     kept = []
-    for start in range(0, len(tape), CHUNK):
-        stop = min(start + CHUNK, len(tape))
-        count = replay_bars(
-            bars, rules, start, stop, targets, account.values, room.values, room.fills, marks, parts, fills
-        )
+    for start in range(0, len(tape) - 1, CHUNK):
+        stop = min(start + CHUNK, len(tape) - 1)
+        count = replay(
+            bars, rules, start, stop, targets, account.values, account.ring, room.values, room.fills,
+            marks, parts, fills,
+        )  # fmt: skip
         kept.append(fills[:count].copy())
+    equity = np.concatenate([[settings.account.initial_cash], marks[M_EQUITY]])
+    parts[P_CHANGE] = np.diff(equity)
     return marks, parts, np.concatenate(kept), bool(account.done[0])
 
 
 @njit(cache=True, error_model="numpy")
-def replay_bars(
+def replay(
     bars: np.ndarray,
     rules: np.ndarray,
     start: int,
     stop: int,
     targets: np.ndarray,
     account: np.ndarray,
+    ring: np.ndarray,
     results: np.ndarray,
     room: np.ndarray,
     marks: np.ndarray,
     parts: np.ndarray,
     fills: np.ndarray,
 ) -> int:
-    """Carry one account through bars start … stop − 1; returns the number of `fills` written.
+    """Step one account over the decisions start … stop − 1; returns the number of `fills` written.
 
-    `account` (14, 1) is changed in place, `results` (12, 1) and `room` (1, MAX_FILLS) are the
-    kernel's scratch, `marks` and `parts` are written at the columns of the bars.
+    A step of the kernel leads from the mark of bar k, before a fill at its close, to that of
+    k + 1. Its fills are told apart by their bar: those of bar k (`same_close`) correct the mark
+    of bar k and are booked there, the others belong to k + 1. `account` and `ring` are changed in
+    place; `results` and `room` are the kernel's; `marks` and `parts` are written at the bars.
     """
-    rule, count = rules[0], 0
-    for t in range(start, stop):
-        equity_tm1, units_tm1, was_done = account[EQUITY, 0], account[UNITS, 0], account[DONE, 0] > 0
-        if t > 0 and not was_done:
-            cash_tm1 = account[CASH, 0]
-            results[:] = 0.0
-            core._live_through_bar(bars, rule, t, targets[t - 1], account, results, room, 0)
-            parts[P_GAP, t] = units_tm1 * (bars[t].open - bars[t - 1].close)
-            parts[P_INTRABAR, t] = _intrabar_gain(bars[t].open, bars[t].close, units_tm1, results, room)
-            _book(t, results, parts)
-            parts[P_FORGIVEN, t] = _forgiven(cash_tm1, account, results, room)
-            count = _keep(results, room, fills, count)
-        if rule.execution == SAME_CLOSE and account[DONE, 0] == 0 and t < len(bars) - 1:
-            cash_tm1 = account[CASH, 0]
-            results[:] = 0.0
-            core._fill_at_own_close(bars, rule, t, targets[t], account, results, room, 0)
-            _book(t, results, parts)
-            parts[P_FORGIVEN, t] += _forgiven(cash_tm1, account, results, room)
-            count = _keep(results, room, fills, count)
-        core._mark(bars[t].close, units_tm1, account, 0)
-        parts[CHANGE, t] = account[EQUITY, 0] - equity_tm1
-        marks[0, t], marks[1, t] = account[CASH, 0], account[UNITS, 0]
-        marks[2, t], marks[3, t] = account[EQUITY, 0], account[EXPOSURE, 0]
+    row, target, count = np.zeros(1, np.int64), np.zeros(1), 0
+    for k in range(start, stop):
+        row[0], target[0] = k, targets[k]
+        cash, units, was_done = account[CASH, 0], account[UNITS, 0], account[DONE, 0] > 0
+        step_kernel(bars, rules, row, target, account, ring, account, ring, results, room)
+        n_fills = int(results[N_FILLS, 0])
+        n_own = 0
+        while n_own < n_fills and room[0, n_own].row == k:
+            n_own += 1
+        dies = account[DONE, 0] > 0 and not was_done
+        ends_here = dies and 0 < n_own == n_fills  # liquidated at the close it traded on
+        if n_own > 0:
+            cash, units = _after(cash, units, room, 0, n_own)
+            if ends_here:
+                cash = _floored(cash, k, rules[0], parts)
+            _correct_mark(k, bars[k].close, cash, units, marks)
+        if not (was_done or ends_here):
+            _live_on(k + 1, bars, rules[0], cash, units, n_own, n_fills, dies, results, room, parts)
+        _book_costs(k, bars[k], rules[0], n_own, n_fills, results, room, parts)
+        marks[M_CASH, k + 1], marks[M_UNITS, k + 1] = account[CASH, 0], account[UNITS, 0]
+        marks[M_EQUITY, k + 1], marks[M_EXPOSURE, k + 1] = account[EQUITY, 0], account[EXPOSURE, 0]
+        for j in range(n_fills):
+            fills[count] = room[0, j]
+            count += 1
     return count
 
 
 @njit(cache=True, error_model="numpy")
-def _intrabar_gain(open_t: float, close_t: float, units: float, results: np.ndarray, room: np.ndarray) -> float:
-    """Σ units · move of the mid between the open, the fills of the bar in their order, and the close."""
-    gain, mid = 0.0, open_t
-    for j in range(int(results[N_FILLS, 0])):
-        gain += units * (room[0, j].mid - mid)
-        mid = room[0, j].mid
-        units += room[0, j].units
-    return gain + units * (close_t - mid)
-
-
-@njit(cache=True, error_model="numpy")
-def _book(t: int, results: np.ndarray, parts: np.ndarray) -> None:
-    """Add interest and costs of the events in `results` to bar t."""
-    parts[P_CREDIT, t] += results[CREDIT, 0]
-    parts[P_BORROW, t] += results[BORROW, 0]
-    parts[P_DEBIT, t] += results[DEBIT, 0]
-    parts[P_SPREAD, t] += results[SPREAD, 0]
-    parts[P_SLIPPAGE, t] += results[SLIPPAGE, 0]
-    parts[P_FEES, t] += results[FEES, 0]
-
-
-@njit(cache=True, error_model="numpy")
-def _forgiven(cash: float, account: np.ndarray, results: np.ndarray, room: np.ndarray) -> float:
-    """What floor_zero added to the cash of a liquidated account beyond carry and fills; `cash` is from before."""
-    if account[DONE, 0] == 0 or account[CASH, 0] != 0:
-        return 0.0
-    cash += results[CREDIT, 0] - results[BORROW, 0] - results[DEBIT, 0]
-    for j in range(int(results[N_FILLS, 0])):
+def _after(cash: float, units: float, room: np.ndarray, first: int, stop: int) -> tuple[float, float]:
+    """(cash, units) after the step's fills first … stop − 1."""
+    for j in range(first, stop):
         fill = room[0, j]
         cash -= fill.units * fill.price + fill.fee
-    return max(0.0, -cash)
+        units += fill.units
+    return cash, units
 
 
 @njit(cache=True, error_model="numpy")
-def _keep(results: np.ndarray, room: np.ndarray, fills: np.ndarray, count: int) -> int:
-    """Append the events' fills to `fills`; returns how many there are now."""
-    for j in range(int(results[N_FILLS, 0])):
-        fills[count] = room[0, j]
-        count += 1
-    return count
+def _floored(cash: float, t: int, rule: Any, parts: np.ndarray) -> float:
+    """Cash of an account liquidated in bar t; what floor_zero forgives is noted."""
+    if rule.floor_zero and cash < 0:
+        parts[P_FORGIVEN, t] = -cash
+        return 0.0
+    return cash
+
+
+@njit(cache=True, error_model="numpy")
+def _correct_mark(t: int, close: float, cash: float, units: float, marks: np.ndarray) -> None:
+    """Event 8 of bar t after a fill at its own close: V = cash + units·C."""
+    marks[M_CASH, t], marks[M_UNITS, t] = cash, units
+    marks[M_EQUITY, t] = cash + units * close
+    marks[M_EXPOSURE, t] = exposure_of(cash, units, close)
+
+
+@njit(cache=True, error_model="numpy")
+def _live_on(
+    t: int,
+    bars: np.ndarray,
+    rule: Any,
+    cash: float,
+    units: float,
+    first: int,
+    n_fills: int,
+    dies: bool,
+    results: np.ndarray,
+    room: np.ndarray,
+    parts: np.ndarray,
+) -> None:
+    """Carry, gap and intrabar move of bar t, begun with `cash` and `units`; fills first … are those of bar t."""
+    credit, borrow, debit = results[CREDIT, 0], results[BORROW, 0], results[DEBIT, 0]
+    parts[P_CREDIT, t], parts[P_BORROW, t], parts[P_DEBIT, t] = credit, borrow, debit
+    parts[P_GAP, t] = units * (bars[t].open - bars[t - 1].close)
+    mid, held = bars[t].open, units
+    for j in range(first, n_fills):
+        parts[P_INTRABAR, t] += held * (room[0, j].mid - mid)
+        mid = room[0, j].mid
+        held += room[0, j].units
+    parts[P_INTRABAR, t] += held * (bars[t].close - mid)
+    if dies:
+        _floored(_after(cash + credit - borrow - debit, units, room, first, n_fills)[0], t, rule, parts)
+
+
+@njit(cache=True, error_model="numpy")
+def _book_costs(
+    k: int, bar: Any, rule: Any, n_own: int, n_fills: int, results: np.ndarray, room: np.ndarray, parts: np.ndarray
+) -> None:
+    """Costs of the step's fills: the first `n_own` are booked at bar k, the others at k + 1."""
+    spread, slippage, fees = results[SPREAD, 0], results[SLIPPAGE, 0], results[FEES, 0]
+    if 0 < n_own < n_fills:  # the kernel tells sums only
+        own_spread, own_slippage, own_fees = 0.0, 0.0, 0.0
+        for j in range(n_own):
+            value = abs(room[0, j].units) * room[0, j].mid
+            own_spread += value * half_spread_at_close(bar, rule)
+            own_slippage += value * rule.slippage
+            own_fees += room[0, j].fee
+        _add_costs(k, own_spread, own_slippage, own_fees, parts)
+        _add_costs(k + 1, spread - own_spread, slippage - own_slippage, fees - own_fees, parts)
+    else:
+        _add_costs(k if n_own else k + 1, spread, slippage, fees, parts)
+
+
+@njit(cache=True, error_model="numpy")
+def _add_costs(t: int, spread: float, slippage: float, fees: float, parts: np.ndarray) -> None:
+    parts[P_SPREAD, t] += spread
+    parts[P_SLIPPAGE, t] += slippage
+    parts[P_FEES, t] += fees

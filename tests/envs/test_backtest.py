@@ -14,8 +14,11 @@ from test_kernel_parity import REASON_OF, account_settings, bars_of, near, weigh
 import regimegym
 from regimegym.common.errors import DataError, RegimeGymError
 from regimegym.envs.backtest import CHUNK, PART_NAMES, backtest
+from regimegym.envs.core import step_batch
 from regimegym.envs.history import Attribution
+from regimegym.envs.results import FILL_REASONS
 from regimegym.envs.settings import AccountSettings, EnvSettings
+from regimegym.envs.state import bar_records, new_accounts, rule_record
 from regimegym.features.bars import Bars
 from regimegym.features.tape import Segment
 
@@ -113,6 +116,25 @@ def test_backtest_agrees_with_the_slow_account_and_explains_every_cent(account, 
     leverage = np.abs(history.units[:-1]) * tape.close[:-1] / np.maximum(np.abs(history.equity[:-1]), 1e-300)
     assume((leverage < 100).all())  # beyond it round-off of the position exceeds 1e-9 of what is left
     assert_explained(history)
+
+
+@pytest.mark.parametrize("margin_check", ["close", "intrabar"])
+def test_backtest_is_a_list_of_steps_bit_for_bit(margin_check):
+    tape, targets = random_tape(200, 3, 0.03), numbers(3, 200)
+    account = AccountSettings(margin_check=margin_check, max_leverage=2.0, **DEAR, **CARRY)
+    bars, rules = bar_records(tape), rule_record(EnvSettings(account=account), tape.periods_per_year)
+    accounts, equity, fills = new_accounts(1, EnvSettings()), [10_000.0], []
+    for t, target in enumerate(targets[:-1]):
+        result = step_batch(bars, rules, np.array([t]), accounts, np.array([target]))
+        accounts = result.accounts
+        equity.append(accounts.equity[0])
+        fills += result.fills[0, : int(result.n_fills[0])].tolist()
+    history = backtest(tape, targets, account)
+    np.testing.assert_array_equal(history.equity, equity)
+    signed = history.fills["side"] * history.fills["units"]
+    reasons = [FILL_REASONS.index(reason) for reason in history.fills["reason"]]
+    others = [history.fills[name].tolist() for name in ("mid", "price", "fee")]
+    assert fills == list(zip(history.fills["bar"].tolist(), signed.tolist(), *others, reasons, strict=True))
 
 
 def wild_tape(seed):

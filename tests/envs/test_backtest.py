@@ -177,6 +177,17 @@ def test_a_mark_with_same_close_holds_the_fill_of_its_own_close():
     assert history.attribution.gap[2] == pytest.approx(history.units[1] * 10)
 
 
+def test_a_fill_that_ruins_the_account_at_its_own_close_ends_it_in_that_bar():
+    account = AccountSettings(
+        execution="same_close", sizing="pre_cost", max_leverage=50.0, fee_rate=0.015, half_spread=0.0, floor_zero=True
+    )
+    history = assert_agrees(constant_tape(6), account, np.array([50.0] + [KEEP] * 5))
+    assert history.fills["bar"].tolist() == [0, 0]
+    assert (history.equity == 0).all()
+    assert (history.attribution.forgiven > 0).tolist() == [True] + [False] * 5
+    assert_explained(history)
+
+
 @pytest.mark.parametrize("execution", ["next_open", "same_close"])
 def test_the_last_bar_takes_no_decision(execution):
     tape, account = random_tape(30, 1), AccountSettings(execution=execution)

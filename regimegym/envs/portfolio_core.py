@@ -164,8 +164,7 @@ def _step_account(
         _quote_close(bars[row + 1], rules, scratch)
         if breaches_margin(values[CASH, i], units, scratch[MID], rules):  # event 5
             _liquidate(row + 1, rules, values, legs, results, fills, i, scratch)
-    _quote_close(bars[row + 1], rules, scratch)
-    _mark(scratch[MID], values, legs, i)  # event 8
+    _mark(scratch[MID], values, legs, i)  # event 8; liquidated at its own close it holds nothing to quote anew
     log_return = rewards.floored_log_return(equity_t, values[EQUITY, i])
     results[LOG_RETURN, i] = log_return
     results[REWARD, i] = rules.reward_scale * log_return

@@ -257,10 +257,11 @@ def _book_costs(
     if 0 < n_own < n_fills:  # the kernel tells sums only
         own_spread, own_slippage, own_fees = 0.0, 0.0, 0.0
         for j in range(n_own):
-            value = abs(room[0, j].units) * room[0, j].mid
-            own_spread += value * half_spread_at_close(bar, rule)
-            own_slippage += value * rule.slippage
-            own_fees += room[0, j].fee
+            fill = room[0, j]
+            paid_spread = abs(fill.units) * fill.mid * half_spread_at_close(bar, rule)
+            own_spread += paid_spread
+            own_slippage += abs(fill.units) * abs(fill.price - fill.mid) - paid_spread
+            own_fees += fill.fee
         _add_costs(k, own_spread, own_slippage, own_fees, parts)
         _add_costs(k + 1, spread - own_spread, slippage - own_slippage, fees - own_fees, parts)
     else:

@@ -18,7 +18,10 @@ BAR_FILL = np.dtype(
         ("mid", np.float64),  # mid price at the fill
         ("price", np.float64),  # price paid, with spread and slippage
         ("fee", np.float64),  # money
-        ("reason", "U8"),  # one of FILL_REASONS; all but `order` happen without being asked for
+        (
+            "reason",
+            f"U{max(map(len, FILL_REASONS))}",
+        ),  # one of FILL_REASONS; all but `order` happen without being asked for
     ]
 )
 BAR_TRADE = np.dtype(

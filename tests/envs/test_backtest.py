@@ -15,8 +15,8 @@ import regimegym
 from regimegym.common.errors import DataError, RegimeGymError
 from regimegym.envs.backtest import CHUNK, PART_NAMES, backtest
 from regimegym.envs.core import step_batch
-from regimegym.envs.history import Attribution
-from regimegym.envs.results import FILL_REASONS
+from regimegym.envs.history import Attribution, bar_fills
+from regimegym.envs.results import FILL, FILL_REASONS
 from regimegym.envs.settings import AccountSettings, EnvSettings
 from regimegym.envs.state import bar_records, new_accounts, rule_record
 from regimegym.features.bars import Bars
@@ -386,6 +386,12 @@ def test_the_history_is_read_only_and_leaves_the_callers_targets_alone():
         history.equity[0] = 1.0
     with pytest.raises(ValueError, match="read-only"):
         history.attribution.gap[0] = 1.0
+
+
+def test_every_reason_of_a_fill_has_room_for_its_name():
+    records = np.zeros(len(FILL_REASONS), FILL)
+    records["reason"] = np.arange(len(FILL_REASONS))
+    assert tuple(bar_fills(records)["reason"]) == FILL_REASONS
 
 
 def test_the_summary_names_result_execution_and_parts():

@@ -67,6 +67,7 @@ def build_tape(market: Market, scaler: Scaler) -> MarketTape:
         segment_start=np.zeros(len(bars), dtype=np.int64),
         periods_per_year=bars.periods_per_year,
         timeframe_ns=bars.timeframe_ns,
+        funding_rate=bars.funding_rate,
     )
 
 

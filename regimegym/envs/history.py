@@ -42,6 +42,7 @@ class Attribution:
     Attributes:
         change: V_t − V_{t−1}.
         credit, borrow, debit: interest earned, paid on a short, paid on negative cash; ≥ 0.
+        funding: funding of a perpetual, paid by longs when its rate is positive; negative when received.
         gap: units held over from the last close · (O_t − C_{t−1}).
         intrabar: units held inside the bar · the move of the mid while they were held.
         spread, slippage, fees: costs of the bar's fills, ≥ 0.
@@ -52,6 +53,7 @@ class Attribution:
     credit: np.ndarray
     borrow: np.ndarray
     debit: np.ndarray
+    funding: np.ndarray
     gap: np.ndarray
     intrabar: np.ndarray
     spread: np.ndarray
@@ -64,8 +66,8 @@ class Attribution:
 
     @cached_property
     def carry(self) -> np.ndarray:
-        """(T,) money booked at the beginning of each bar: credit − borrow − debit."""
-        return self.credit - self.borrow - self.debit
+        """(T,) money booked at the beginning of each bar: credit − borrow − debit − funding."""
+        return self.credit - self.borrow - self.debit - self.funding
 
     @cached_property
     def costs(self) -> np.ndarray:

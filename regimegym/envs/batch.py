@@ -12,6 +12,7 @@ import numpy as np
 from regimegym.common.errors import DataError
 from regimegym.envs.actions import KEEP, ActionTranslator
 from regimegym.envs.core import step_kernel
+from regimegym.envs.custom_reward import apply_reward_rule
 from regimegym.envs.episodes import EpisodeStarts
 from regimegym.envs.observation import (
     ACCOUNT_FIELDS,
@@ -109,6 +110,8 @@ class AccountBatch:
             self.bars, self.rules, self.both_rows, self.targets,
             values, ring, values, ring, result.values, result.fills,
         )  # fmt: skip
+        if self.settings.reward.rule is not None:
+            apply_reward_rule(self.settings.reward.rule, self.bars, self.both_rows, result)
         self.targets[n:] = KEEP
         self.both_rows += 1
         np.greater(self.accounts.done[:n], 0, out=self.terminated)

@@ -41,6 +41,8 @@ class MarketTape:
         segment_start: (T,) int64, start row of the segment each row lies in.
         periods_per_year: bars per year of the data's own calendar.
         timeframe_ns: length of a bar in nanoseconds.
+        funding_rate: (T,) float64, fraction of a position's value that longs pay to shorts at the
+            start of the bar for what they carried into it; None where nobody pays.
     """
 
     timestamps: np.ndarray
@@ -59,6 +61,7 @@ class MarketTape:
     segment_start: np.ndarray
     periods_per_year: float
     timeframe_ns: int
+    funding_rate: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -113,6 +116,7 @@ def price_tape(bars: Bars) -> MarketTape:
         segment_start=np.zeros(n_bars, np.int64),
         periods_per_year=bars.periods_per_year,
         timeframe_ns=bars.timeframe_ns,
+        funding_rate=bars.funding_rate,
     )
 
 

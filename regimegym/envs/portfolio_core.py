@@ -5,7 +5,7 @@ the one of costs.py, accounting.py or rewards.py; which instruments trade and ho
 out in portfolio_sizing.py. With M = 1 the numbers are those of core.step_batch.
 
 **Carry.** All shorts together count as one short of their value: borrow on Σ_short |units|·C,
-credit on the cash above it.
+credit on the cash above it. Every instrument pays or earns its own funding.
 
 **Margin.** The account is liquidated at the close, all instruments at once, when E ≤ 0 or
 E < maint·Σ|units|·C.
@@ -24,6 +24,7 @@ from regimegym.envs.portfolio_sizing import (
     MID,
     ORDERED,
     SCRATCH_ROWS,
+    VOLUME,
     WEIGHT,
     choose_legs,
     equity_at,
@@ -40,6 +41,7 @@ from regimegym.envs.portfolio_state import (
     EQUITY,
     EXPOSURE,
     FEES,
+    FUNDING,
     LAST_TARGET,
     LOG_RETURN,
     N_FILLS,
@@ -175,16 +177,18 @@ def _step_account(
 
 @njit(cache=True, error_model="numpy")
 def _quote_open(bar: np.ndarray, rules: Any, scratch: np.ndarray) -> None:
-    """Mids and half-spreads of the M opens of one row."""
+    """Mids, half-spreads and volumes of the M opens of one row."""
     for j in range(len(bar)):
+        scratch[VOLUME, j] = bar[j].volume
         scratch[MID, j] = bar[j].open
         scratch[HALF_SPREAD, j] = costs.half_spread_at_open(bar[j], rules)
 
 
 @njit(cache=True, error_model="numpy")
 def _quote_close(bar: np.ndarray, rules: Any, scratch: np.ndarray) -> None:
-    """Mids and half-spreads of the M closes of one row."""
+    """Mids, half-spreads and volumes of the M closes of one row."""
     for j in range(len(bar)):
+        scratch[VOLUME, j] = bar[j].volume
         scratch[MID, j] = bar[j].close
         scratch[HALF_SPREAD, j] = costs.half_spread_at_close(bar[j], rules)
 
@@ -193,17 +197,19 @@ def _quote_close(bar: np.ndarray, rules: Any, scratch: np.ndarray) -> None:
 def _carry(
     before: np.ndarray, bar: np.ndarray, rules: Any, values: np.ndarray, units: np.ndarray, results: np.ndarray, i: int
 ) -> None:
-    """Event 1: interest on what was held over; all shorts count as one short of their value."""
-    short_value = 0.0
+    """Event 1: interest and funding on what was held over; all shorts count as one short of their value."""
+    short_value, funding = 0.0, 0.0
     for j in range(len(units)):
+        funding += costs.funding(units[j], before[j].close, bar[j].funding_rate)
         if units[j] < 0:
             short_value -= units[j] * before[j].close
     dt = costs.years_between(before[0], bar[0], rules)
     credit, borrow, debit = costs.carry(values[CASH, i], -short_value, 1.0, dt, rules)
-    values[CASH, i] += credit - borrow - debit
+    values[CASH, i] += credit - borrow - debit - funding
     results[CREDIT, i] = credit
     results[BORROW, i] = borrow
     results[DEBIT, i] = debit
+    results[FUNDING, i] = funding
 
 
 @njit(cache=True, error_model="numpy")
@@ -275,12 +281,13 @@ def _fill(
     """Δ units of instrument j change hands: the cost is charged once, in cash, here and nowhere else."""
     mid, half_spread = scratch[MID, j], scratch[HALF_SPREAD, j]
     side = 1.0 if change > 0 else -1.0
-    price = costs.fill_price(mid, side, half_spread + rules.slippage)
+    slippage = rules.slippage + costs.market_impact(change, scratch[VOLUME, j], rules)
+    price = costs.fill_price(mid, side, half_spread + slippage)
     fee = costs.fill_fee(change, price, rules)
     values[CASH, i] -= change * price + fee
     units[j] += change
     results[SPREAD, i] += abs(change) * mid * half_spread
-    results[SLIPPAGE, i] += abs(change) * mid * rules.slippage
+    results[SLIPPAGE, i] += abs(change) * mid * slippage
     results[FEES, i] += fee
     record = fills[i, int(results[N_FILLS, i])]
     record.row = row

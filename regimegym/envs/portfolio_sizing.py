@@ -15,8 +15,9 @@ each instrument on its own, left alone within `band`.
     cost_i  = k_i(side_i)·|Δ_i|·P_i + fixed_fee,     k(side) = s + fee_rate·(1 + side·s)
     E_after = E − Σ_i cost_i
 
-over the instruments that trade (an empty one with target 0 does not). With v_i = units_i·P_i and
-F the fixed fees, E_after is the root y of
+over the instruments that trade (an empty one with target 0 does not; market impact changes the
+fill price alone, the sizing does not foresee it). With v_i = units_i·P_i and F the fixed fees,
+E_after is the root y of
 
     g(y) = y + Σ_i k_i·|w_i·y − v_i| − (E − F) = 0
 
@@ -35,10 +36,10 @@ from numba import njit
 from regimegym.envs import accounting, costs
 from regimegym.envs.state import ON_CHANGE, POST_COST
 
-# Rows of the scratch that one account at a time uses, (6, M) float64: mid price, half-spread,
-# target weight (NaN keeps), whether it is ordered, its cost in money, its Δ units.
-MID, HALF_SPREAD, WEIGHT, ORDERED, COST, CHANGE = range(6)
-SCRATCH_ROWS = 6
+# Rows of the scratch that one account at a time uses, (7, M) float64: mid price, half-spread, the
+# bar's volume, target weight (NaN keeps), whether it is ordered, its cost in money, its Δ units.
+MID, HALF_SPREAD, VOLUME, WEIGHT, ORDERED, COST, CHANGE = range(7)
+SCRATCH_ROWS = 7
 
 
 @njit(cache=True, error_model="numpy")

@@ -25,12 +25,15 @@ RESULT_ROWS = (
     "credit",
     "borrow",
     "debit",
+    "funding",
     "spread",
     "slippage",
     "fees",
     "n_fills",
 )
-REWARD, LOG_RETURN, TRADED, NOTIONAL, CREDIT, BORROW, DEBIT, SPREAD, SLIPPAGE, FEES, N_FILLS = range(len(RESULT_ROWS))
+REWARD, LOG_RETURN, TRADED, NOTIONAL, CREDIT, BORROW, DEBIT, FUNDING, SPREAD, SLIPPAGE, FEES, N_FILLS = range(
+    len(RESULT_ROWS)
+)
 
 PORTFOLIO_FILL = np.dtype(
     [
@@ -101,7 +104,7 @@ class PortfolioResult:
 
     Attributes:
         accounts: the accounts at the mark of row t+1.
-        values: (11, N) float64, one row per field of RESULT_ROWS; the properties below are views.
+        values: (12, N) float64, one row per field of RESULT_ROWS; the properties below are views.
         fills: (N, 2M) records PORTFOLIO_FILL in the order they happened: row of the bar, index of
             the instrument, signed units, mid, price paid, fee, reason (index into
             results.FILL_REASONS); only the first n_fills are valid.
@@ -147,13 +150,18 @@ class PortfolioResult:
         return self.values[DEBIT]
 
     @property
+    def funding(self) -> np.ndarray:
+        """(N,) funding paid, money; negative where it was received."""
+        return self.values[FUNDING]
+
+    @property
     def spread(self) -> np.ndarray:
         """(N,) lost to the half-spreads, money."""
         return self.values[SPREAD]
 
     @property
     def slippage(self) -> np.ndarray:
-        """(N,) lost to slippage, money."""
+        """(N,) lost to slippage and market impact, money."""
         return self.values[SLIPPAGE]
 
     @property

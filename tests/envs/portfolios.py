@@ -1,7 +1,9 @@
 """Tiny portfolio tapes and walks along them for tests."""
 
+from dataclasses import replace
+
 import numpy as np
-from slow_account import Bar
+from slow_portfolio import PortfolioBar
 from tapes import make_tape, random_tape
 
 from regimegym.envs.portfolio_core import step_portfolio_batch
@@ -20,14 +22,17 @@ def named(j, n):
 
 
 def random_portfolio(m, n=42, seed=0, volatility=0.02, **changes):
-    """M random instruments at different prices."""
+    """M random instruments at different prices, with uneven volumes; every second one pays funding."""
     tapes = []
     for j in range(m):
         one = random_tape(n, 1_000 * seed + j, volatility)
         factor = 10.0 ** (j % 3 - 1)
         prices = (factor * price for price in (one.open, one.high, one.low, one.close))
         spreads = {"half_spread_open": one.half_spread_open, "half_spread_close": one.half_spread_close}
-        tapes.append(make_tape(*prices, segments=named(j, n), **spreads, **changes))
+        tape = make_tape(*prices, segments=named(j, n), **spreads, **changes)
+        rng = np.random.default_rng([seed, j])
+        volume = rng.choice([0.0, 1.0, 1e3, 1e6], n)
+        tapes.append(replace(tape, volume=volume, funding_rate=rng.normal(0, 1e-3, n) if j % 2 == 0 else None))
     return align_tapes(tapes)
 
 
@@ -41,11 +46,11 @@ def slow_bars(tape):
     columns = [
         zip(
             m.timestamps, m.open, m.high, m.low, m.close, m.half_spread_open, m.half_spread_close, m.regimes,
-            strict=True,
+            m.volume, np.zeros(len(m)) if m.funding_rate is None else m.funding_rate, strict=True,
         )
         for m in tape.markets
     ]  # fmt: skip
-    return [[Bar(*(value.item() for value in one)) for one in row] for row in zip(*columns, strict=True)]
+    return [[PortfolioBar(*(value.item() for value in one)) for one in row] for row in zip(*columns, strict=True)]
 
 
 def walk(tape, account, targets, first_row=0):

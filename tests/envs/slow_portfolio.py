@@ -8,7 +8,15 @@ import math
 from dataclasses import dataclass, field
 from itertools import product
 
-from slow_account import SECONDS_PER_YEAR, SlowFill
+from slow_account import SECONDS_PER_YEAR, Bar, SlowFill
+
+
+@dataclass
+class PortfolioBar(Bar):
+    """One row of one instrument, with what impact and funding ask of it."""
+
+    volume: float = 0.0
+    funding_rate: float = 0.0
 
 
 @dataclass
@@ -18,6 +26,7 @@ class SlowPortfolioStep:
     credit: float = 0.0
     borrow: float = 0.0
     debit: float = 0.0
+    funding: float = 0.0
     spread_and_slippage: float = 0.0
     fees: float = 0.0
     fills: list[tuple[int, SlowFill]] = field(default_factory=list)  # (instrument, fill)
@@ -44,11 +53,13 @@ class SlowPortfolio:
         self.out = SlowPortfolioStep(self.cash)
         self.row += 1
         closes = [bar.close for bar in following]
+        self.volumes = [bar.volume for bar in bars]
         if not self.done and self.s.execution == "same_close":
             mids, halves = [bar.close for bar in bars], [self.half_spread(bar, "close") for bar in bars]
             self.order(targets, mids, halves, self.row - 1)
             if self.out.fills and self.must_liquidate(mids):
                 self.liquidate(mids, halves, self.row - 1)
+        self.volumes = [bar.volume for bar in following]
         if not self.done:
             self.carry(bars, following)
             if self.s.execution == "next_open":
@@ -67,7 +78,10 @@ class SlowPortfolio:
         self.out.borrow = self.s.borrow_rate * dt * shorts
         self.out.debit = self.s.debit_rate * dt * max(0.0, -self.cash)
         self.out.credit = self.s.credit_rate * dt * max(0.0, self.cash - shorts)
-        self.cash += self.out.credit - self.out.borrow - self.out.debit
+        self.out.funding = sum(
+            bar.funding_rate * u * last.close for u, bar, last in zip(self.units, now, before, strict=True)
+        )
+        self.cash += self.out.credit - self.out.borrow - self.out.debit - self.out.funding
 
     def half_spread(self, bar, when):
         if self.s.spread_source == "bars":
@@ -128,7 +142,8 @@ class SlowPortfolio:
 
     def fill(self, j, change, mid, half_spread, row, reason):
         side = 1 if change > 0 else -1
-        price = mid * (1 + side * (half_spread + self.s.slippage))
+        share = min(1.0, abs(change) / self.volumes[j]) if self.volumes[j] > 0 else 1.0
+        price = mid * (1 + side * (half_spread + self.s.slippage + self.s.impact * math.sqrt(share)))
         fee = self.s.fee_rate * abs(change) * price + self.s.fixed_fee
         self.cash -= change * price + fee
         self.units[j] += change

@@ -1,5 +1,7 @@
 """The properties of DEFINITIONS §5 for an account of several instruments."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,7 +27,14 @@ sizings = st.sampled_from(["post_cost", "pre_cost"])
 def test_every_step_is_explained_by_its_parts(seed, sizing, rebalance, m):
     tape = random_portfolio(m, 42, seed)
     account = AccountSettings(
-        sizing=sizing, rebalance=rebalance, max_leverage=2.0, margin_check="none", fixed_fee=0.3, **DEAR, **CARRY
+        sizing=sizing,
+        rebalance=rebalance,
+        max_leverage=2.0,
+        margin_check="none",
+        fixed_fee=0.3,
+        impact=0.01,
+        **DEAR,
+        **CARRY,
     )
     units, equity = np.zeros(m), account.initial_cash
     for t, result in enumerate(walk(tape, account, random_targets(m, seed))):
@@ -37,7 +46,7 @@ def test_every_step_is_explained_by_its_parts(seed, sizing, rebalance, m):
         )
         after = result.accounts
         parts = (
-            result.credit[0] - result.borrow[0] - result.debit[0]
+            result.credit[0] - result.borrow[0] - result.debit[0] - result.funding[0]
             + units @ (opens - before)
             + after.units[0] @ (closes - opens)
             - result.spread[0] - result.slippage[0] - result.fees[0]
@@ -75,12 +84,10 @@ def test_the_order_of_the_instruments_does_not_matter(seed, rebalance, execution
 @pytest.mark.parametrize("factor", [1e-3, 7.0, 1e5])
 def test_prices_cash_and_fixed_fee_scaled_together_scale_equity(factor):
     base = random_portfolio(3, 42, 9)
-    scaled = align_tapes(
-        [make_tape(*(factor * p for p in (m.open, m.high, m.low, m.close)), segments=m.segments) for m in base.markets]
-    )
+    larger = align_tapes([scaled(market, factor) for market in base.markets])
     common, targets = dict(max_leverage=2.0, **DEAR, **CARRY), random_targets(3, 9)
     a = walk(base, AccountSettings(fixed_fee=1.0, **common), targets)
-    b = walk(scaled, AccountSettings(fixed_fee=factor, initial_cash=1e4 * factor, **common), targets)
+    b = walk(larger, AccountSettings(fixed_fee=factor, initial_cash=1e4 * factor, **common), targets)
     np.testing.assert_allclose(equity_of(b), factor * equity_of(a), rtol=1e-9)
     np.testing.assert_allclose([r.reward[0] for r in b], [r.reward[0] for r in a], rtol=1e-7, atol=1e-9)
 
@@ -120,6 +127,11 @@ def test_more_costs_never_help(name, seed, cheap, more):
     assert (equity_of(high) <= equity_of(low) * (1 + 1e-12)).all()
 
 
+def scaled(market, factor):
+    """The market with its prices times `factor`, a number or (T,)."""
+    return replace(market, **{name: factor * getattr(market, name) for name in ("open", "high", "low", "close")})
+
+
 def test_targets_beyond_the_leverage_are_scaled_down_together():
     account = AccountSettings(max_leverage=1.5, **FREE)
     after = walk(flat_portfolio(100.0, 3.0, 25.0), account, [(2.0, -1.0, 0.0)])[0].accounts
@@ -137,7 +149,7 @@ def test_a_kept_instrument_is_untouched_and_takes_its_share_of_the_leverage():
 def test_an_unchanged_target_leaves_cash_and_units_as_they_are():
     tape = random_portfolio(3, 10, 0)
     first, second, third = walk(tape, AccountSettings(), [(0.5, 0.2, 0.1)] * 2 + [(0.5, 0.2, 0.2)])
-    assert second.accounts.cash[0] == first.accounts.cash[0]
+    assert second.accounts.cash[0] == first.accounts.cash[0] - second.funding[0]
     np.testing.assert_array_equal(second.accounts.units, first.accounts.units)
     assert (second.traded[0], second.n_fills[0], second.fees[0]) == (0, 0, 0)
     assert third.n_fills[0] == 3  # one weight changed: the whole account returns to its weights
@@ -177,8 +189,7 @@ def test_noise_after_the_next_bar_leaves_the_step_untouched():
     noisy = []
     for market in tape.markets:
         factor = np.where(np.arange(30) > 10, rng.uniform(0.5, 2.0, 30), 1.0)
-        prices = (factor * p for p in (market.open, market.high, market.low, market.close))
-        noisy.append(make_tape(*prices, segments=market.segments))
+        noisy.append(scaled(market, factor))
     before, after = walk(tape, AccountSettings(), targets)[-1], walk(align_tapes(noisy), AccountSettings(), targets)[-1]
     np.testing.assert_array_equal(before.values, after.values)
     np.testing.assert_array_equal(before.accounts.values, after.accounts.values)

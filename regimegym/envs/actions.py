@@ -64,7 +64,14 @@ class ActionTranslator:
         return self.weights[given]
 
     def masks(self, n_accounts: int) -> np.ndarray:
-        """(N, A) bool, the admissible actions: all of them, since a redundant order costs nothing."""
+        """(N, A) bool, the admissible actions: all of them.
+
+        A redundant order (SELL while flat, BUY at the target) is admissible: it executes no trade
+        and costs nothing. Masked is only what the account could not do.
+
+        Raises:
+            RegimeGymError: continuous actions have no masks.
+        """
         if self.weights is None:
             raise RegimeGymError("no-masks", "continuous actions have no masks; use mode trade or target")
         return np.ones((n_accounts, len(self.weights)), bool)

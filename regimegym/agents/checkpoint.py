@@ -5,12 +5,9 @@ weights.safetensors   the policy's tensors by name
 """
 
 import json
-import os
-import shutil
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import torch
@@ -23,6 +20,7 @@ from regimegym.agents.build import build_policy
 from regimegym.agents.card import FORMAT_VERSION, ModelCard
 from regimegym.agents.policy import policy_of
 from regimegym.common.errors import MachineError, ModelError
+from regimegym.common.files import replace_folder, write_file
 from regimegym.common.policy import Policy
 
 CARD = "model.json"
@@ -41,15 +39,20 @@ def save_model(folder: Path, algorithm: BaseAlgorithm, card: ModelCard) -> None:
     # Shared tensors (an extractor used by actor and critic) are written once for each name.
     weights = save({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()})
     text = _card_text(replace(card, trained_steps=algorithm.num_timesteps), weights)
+
+    def write(fresh: Path) -> None:
+        write_file(fresh / WEIGHTS, weights)
+        write_file(fresh / CARD, text.encode())
+
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        fresh.chmod(0o755)
-        _write(fresh / WEIGHTS, weights)
-        _write(fresh / CARD, text.encode())
-        _take_place(fresh, folder)
+        replace_folder(folder, write)
     except OSError as error:
-        raise MachineError("cannot-write-model", f"the model could not be written to {folder}: {error}") from error
+        raise MachineError(
+            "cannot-write-model",
+            f"the model could not be written to {folder}: {error.strerror}",
+            needed=f"{(len(weights) + len(text)) / 1e6:.1f} MB",
+            kept="an older model there is kept; the half-written one was removed",
+        ) from error
 
 
 def load_policy(folder: Path, device: torch.device | str = "cpu") -> tuple[Policy, ModelCard]:
@@ -149,24 +152,3 @@ def _read(path: Path) -> bytes:
         ) from None
     except OSError as error:
         raise MachineError("cannot-read-model", f"{path} could not be read: {error}") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _take_place(fresh: Path, folder: Path) -> None:
-    """Rename `fresh` to `folder`; a folder that stands there steps aside first, then goes."""
-    if folder.exists():
-        aside = Path(mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-        folder.rename(aside / folder.name)
-        fresh.rename(folder)
-        shutil.rmtree(aside)
-    else:
-        fresh.rename(folder)
-    parent = os.open(folder.parent, os.O_RDONLY)
-    os.fsync(parent)
-    os.close(parent)

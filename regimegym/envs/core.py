@@ -1,8 +1,9 @@
 """step_batch: the one function in which time advances (DEFINITIONS §5).
 
 N accounts, each on its own row t of the bars, decide at close t and are carried through bar t+1.
-The order of events is written out in `_live_through_bar`; every rule it calls is one function of
-costs.py, accounting.py or rewards.py.
+The order of events is written out in `_live`; every rule it calls is one function of
+costs.py, accounting.py, orders.py or rewards.py. Within a step an account is a `Position` of plain
+numbers, which the compiler keeps in registers; arrays are read before and written after it.
 """
 
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 from numba import njit
 
 from regimegym.common.errors import RegimeGymError
-from regimegym.envs import accounting, costs, rewards
+from regimegym.envs import accounting, costs, orders, rewards
+from regimegym.envs.orders import NOTHING, Ledger, Position
 from regimegym.envs.results import (
     BORROW,
     CREDIT,
@@ -23,7 +25,6 @@ from regimegym.envs.results import (
     MARGIN,
     N_FILLS,
     NOTIONAL,
-    ORDER,
     REWARD,
     SLIPPAGE,
     SPREAD,
@@ -32,10 +33,11 @@ from regimegym.envs.results import (
     StepResult,
     new_result,
 )
+from regimegym.envs.results import ORDER as ORDER  # for the layers above, beside StepResult
 from regimegym.envs.state import (
+    ACCOUNT_ROWS,
     BARS_HELD,
     CASH,
-    CASH_SIZING,
     CHECK_INTRABAR,
     DECISIONS,
     DONE,
@@ -119,226 +121,133 @@ def step_kernel(
     results: np.ndarray,
     fills: np.ndarray,
 ) -> None:
-    """The compiled loop of step_batch, without its checks; results may overwrite the accounts read."""
+    """The compiled loop of step_batch, without its checks; results may overwrite the accounts read.
+
+    No function called here takes both an array and a branch: reference counts, which are atomic,
+    would otherwise cost more than the step itself.
+    """
+    rule = rules[0]
+    in_place = accounts.ctypes.data == next_accounts.ctypes.data
     for i in range(len(rows)):
-        for field in range(results.shape[0]):
-            results[field, i] = 0.0
-        for field in range(accounts.shape[0]):
-            next_accounts[field, i] = accounts[field, i]
-        for slot in range(ring.shape[1]):
-            next_ring[i, slot] = ring[i, slot]
-        if next_accounts[DONE, i] == 0:
-            _step_account(bars, rules[0], rows[i], targets[i], next_accounts, next_ring, results, fills, i)
+        if not in_place:
+            for field in range(len(ACCOUNT_ROWS)):
+                next_accounts[field, i] = accounts[field, i]
+            for slot in range(ring.shape[1]):
+                next_ring[i, slot] = ring[i, slot]
+        if next_accounts[DONE, i] != 0:
+            _report(0.0, 0.0, 0.0, NOTHING, costs.NO_CARRY, results, i)
+            continue
+        before, bar = bars[rows[i]], bars[rows[i] + 1]
+        slots = (fills[i, 0], fills[i, 1], fills[i, 2])
+        equity_t, position = _load(next_accounts, i)
+        units_t = position.units
+        position, ledger, paid, exposure = _live(before, bar, rule, rows[i], targets[i], position, slots)
+        equity = _mark(bar.close, units_t, position, next_accounts, i)
+        decisions, recent = next_accounts[DECISIONS, i], next_accounts[RECENT_TRADES, i]
+        next_accounts[DECISIONS, i] = decisions + 1.0
+        if ledger.traded > 0 or recent > 0:  # else the ring holds zeros only
+            slot = _slot(decisions, next_ring.shape[1])
+            recent += ledger.traded - next_ring[i, slot]
+            next_ring[i, slot] = np.uint8(ledger.traded)
+            next_accounts[RECENT_TRADES, i] = recent
+            next_accounts[TRADES, i] += ledger.traded
+        log_return = rewards.floored_log_return(equity_t, equity)
+        reward = rewards.shaped_reward(log_return, exposure, recent, ledger.notional, equity_t, before.regime, rule)
+        next_accounts[REWARD_SUM, i] += reward
+        _report(reward, log_return, exposure, ledger, paid, results, i)
 
 
-@njit(cache=True, error_model="numpy")
-def _step_account(
-    bars: np.ndarray,
-    rules: Any,
-    row: int,
-    target: float,
-    accounts: np.ndarray,
-    ring: np.ndarray,
-    results: np.ndarray,
-    fills: np.ndarray,
-    i: int,
-) -> None:
-    """Account i decides at close `row`, lives through the next bar, is marked and rewarded."""
-    equity_t, units_t = accounts[EQUITY, i], accounts[UNITS, i]
-    if rules.execution == SAME_CLOSE:
-        _fill_at_own_close(bars, rules, row, target, accounts, results, fills, i)
-    if accounts[DONE, i] == 0:
-        _live_through_bar(bars, rules, row + 1, target, accounts, results, fills, i)
-    _mark(bars[row + 1].close, units_t, accounts, i)
-    _count_trade(accounts, ring, results, rules, i)
-    log_return = rewards.floored_log_return(equity_t, accounts[EQUITY, i])
-    reward = rewards.shaped_reward(
-        log_return,
-        results[EXPOSURE_AT_FILL, i],
-        accounts[RECENT_TRADES, i],
-        results[NOTIONAL, i],
-        equity_t,
-        bars[row].regime,
-        rules,
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _load(accounts: np.ndarray, i: int) -> tuple[float, Position]:
+    """(V_t, position) of account i."""
+    position = Position(
+        accounts[CASH, i], accounts[UNITS, i], accounts[ENTRY_PRICE, i], accounts[LAST_TARGET, i], False
     )
-    results[LOG_RETURN, i] = log_return
-    results[REWARD, i] = reward
-    accounts[REWARD_SUM, i] += reward
+    return accounts[EQUITY, i], position
 
 
-@njit(cache=True, error_model="numpy")
-def _fill_at_own_close(
-    bars: np.ndarray,
-    rules: Any,
-    row: int,
-    target: float,
-    accounts: np.ndarray,
-    results: np.ndarray,
-    fills: np.ndarray,
-    i: int,
-) -> None:
-    """Events 6 and 7 of bar `row` (same_close): the order fills, then the close is checked again."""
-    mid = bars[row].close
-    half_spread = costs.half_spread_at_close(bars[row], rules)
-    _order(target, mid, half_spread, row, rules, accounts, results, fills, i)
-    results[EXPOSURE_AT_FILL, i] = accounting.exposure_of(accounts[CASH, i], accounts[UNITS, i], mid)
-    if results[N_FILLS, i] > 0 and accounting.breaches_margin(accounts[CASH, i], accounts[UNITS, i], mid, rules):
-        _liquidate(mid, half_spread, row, MARGIN, rules, accounts, results, fills, i)
-
-
-@njit(cache=True, error_model="numpy")
-def _live_through_bar(
-    bars: np.ndarray,
-    rules: Any,
-    row: int,
-    target: float,
-    accounts: np.ndarray,
-    results: np.ndarray,
-    fills: np.ndarray,
-    i: int,
-) -> None:
-    """Events 1 to 5 of bar `row`."""
-    bar, before = bars[row], bars[row - 1]
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _live(
+    before: Any, bar: Any, rules: Any, row: int, target: float, position: Position, slots: tuple
+) -> tuple[Position, Ledger, costs.Carry, float]:
+    """Events 6 and 7 of bar `row` (same_close), then 1 to 5 of bar `row` + 1; also x after the order."""
+    ledger, paid, exposure = NOTHING, costs.NO_CARRY, 0.0
+    if rules.execution == SAME_CLOSE:
+        half_spread = costs.half_spread_at_close(before, rules)
+        position, ledger = orders.execute(target, before.close, half_spread, row, rules, position, ledger, slots)
+        exposure = accounting.exposure_of(position.cash, position.units, before.close)
+        if ledger.n_fills > 0 and accounting.breaches_margin(position.cash, position.units, before.close, rules):
+            position, ledger = orders.liquidate(before.close, half_spread, row, MARGIN, rules, position, ledger, slots)
+            return position, ledger, paid, exposure
+    # 1. carry
+    paid = costs.carry(position.cash, position.units, before.close, costs.years_between(before, bar, rules), rules)
+    position = orders.received(position, paid.credit - paid.borrow - paid.debit)
     at_open = costs.half_spread_at_open(bar, rules)
     intrabar = rules.margin_check == CHECK_INTRABAR
-    # 1. carry
-    _carry(before, bar, rules, accounts, results, i)
     # 2. gap check at the open
-    if intrabar and accounting.breaches_margin(accounts[CASH, i], accounts[UNITS, i], bar.open, rules):
-        _liquidate(bar.open, at_open, row, GAP, rules, accounts, results, fills, i)
-        return
+    if intrabar and accounting.breaches_margin(position.cash, position.units, bar.open, rules):
+        position, ledger = orders.liquidate(bar.open, at_open, row + 1, GAP, rules, position, ledger, slots)
+        return position, ledger, paid, exposure
     # 3. fill of the pending order at the open
     if rules.execution == NEXT_OPEN:
-        _order(target, bar.open, at_open, row, rules, accounts, results, fills, i)
-        results[EXPOSURE_AT_FILL, i] = accounting.exposure_of(accounts[CASH, i], accounts[UNITS, i], bar.open)
+        position, ledger = orders.execute(target, bar.open, at_open, row + 1, rules, position, ledger, slots)
+        exposure = accounting.exposure_of(position.cash, position.units, bar.open)
     # 4. intrabar check
-    cash, units = accounts[CASH, i], accounts[UNITS, i]
+    cash, units = position.cash, position.units
     if intrabar and units != 0 and accounting.breaches_margin(cash, units, accounting.worst_price(units, bar), rules):
         mid = accounting.trigger_price(cash, units, bar, rules)
-        _liquidate(mid, at_open, row, TRIGGER, rules, accounts, results, fills, i)
-        return
+        position, ledger = orders.liquidate(mid, at_open, row + 1, TRIGGER, rules, position, ledger, slots)
     # 5. close check
-    if accounting.breaches_margin(cash, units, bar.close, rules):
+    elif accounting.breaches_margin(cash, units, bar.close, rules):
         at_close = costs.half_spread_at_close(bar, rules)
-        _liquidate(bar.close, at_close, row, MARGIN, rules, accounts, results, fills, i)
+        position, ledger = orders.liquidate(bar.close, at_close, row + 1, MARGIN, rules, position, ledger, slots)
+    return position, ledger, paid, exposure
 
 
-@njit(cache=True, error_model="numpy")
-def _carry(before: Any, bar: Any, rules: Any, accounts: np.ndarray, results: np.ndarray, i: int) -> None:
-    """Event 1: interest on what was held over from the last bar."""
-    dt = costs.years_between(before, bar, rules)
-    credit, borrow, debit = costs.carry(accounts[CASH, i], accounts[UNITS, i], before.close, dt, rules)
-    accounts[CASH, i] += credit - borrow - debit
-    results[CREDIT, i] = credit
-    results[BORROW, i] = borrow
-    results[DEBIT, i] = debit
-
-
-@njit(cache=True, error_model="numpy")
-def _order(
-    target: float,
-    mid: float,
-    half_spread: float,
-    row: int,
-    rules: Any,
-    accounts: np.ndarray,
-    results: np.ndarray,
-    fills: np.ndarray,
-    i: int,
-) -> None:
-    """Bring account i to its target at `mid`, unless it holds (NaN) or the order is skipped."""
-    if np.isnan(target):
-        return
-    weight = accounting.clipped_target(target, rules)
-    units = accounts[UNITS, i]
-    equity = accounts[CASH, i] + units * mid
-    if accounting.is_skipped(weight, accounts[LAST_TARGET, i], equity, units, mid, rules):
-        return
-    accounts[LAST_TARGET, i] = weight
-    if rules.sizing == CASH_SIZING and weight * units < 0:
-        _fill(-units, mid, half_spread, row, ORDER, rules, accounts, results, fills, i)
-        units = accounts[UNITS, i]
-        equity = accounts[CASH, i] + units * mid
-    s = half_spread + rules.slippage
-    change = accounting.order_change(weight, equity, units, mid, s, rules)
-    if change != 0:
-        _fill(change, mid, half_spread, row, ORDER, rules, accounts, results, fills, i)
-
-
-@njit(cache=True, error_model="numpy")
-def _fill(
-    change: float,
-    mid: float,
-    half_spread: float,
-    row: int,
-    reason: int,
-    rules: Any,
-    accounts: np.ndarray,
-    results: np.ndarray,
-    fills: np.ndarray,
-    i: int,
-) -> None:
-    """Δ units change hands: the cost is charged once, in cash, here and nowhere else."""
-    side = 1.0 if change > 0 else -1.0
-    price = costs.fill_price(mid, side, half_spread + rules.slippage)
-    fee = costs.fill_fee(change, price, rules)
-    entry_price = accounting.entry_price_after(accounts[ENTRY_PRICE, i], accounts[UNITS, i], change, price)
-    accounts[CASH, i] -= change * price + fee
-    accounts[UNITS, i] += change
-    accounts[ENTRY_PRICE, i] = entry_price
-    results[SPREAD, i] += abs(change) * mid * half_spread
-    results[SLIPPAGE, i] += abs(change) * mid * rules.slippage
-    results[FEES, i] += fee
-    if reason == ORDER:
-        results[TRADED, i] = 1.0
-        results[NOTIONAL, i] += abs(change) * mid
-    record = fills[i, int(results[N_FILLS, i])]
-    record.row = row
-    record.units = change
-    record.mid = mid
-    record.price = price
-    record.fee = fee
-    record.reason = reason
-    results[N_FILLS, i] += 1.0
-
-
-@njit(cache=True, error_model="numpy")
-def _liquidate(
-    mid: float,
-    half_spread: float,
-    row: int,
-    reason: int,
-    rules: Any,
-    accounts: np.ndarray,
-    results: np.ndarray,
-    fills: np.ndarray,
-    i: int,
-) -> None:
-    """Close what is open, with its costs, and end the account."""
-    if accounts[UNITS, i] != 0:
-        _fill(-accounts[UNITS, i], mid, half_spread, row, reason, rules, accounts, results, fills, i)
-    if rules.floor_zero:
-        accounts[CASH, i] = max(0.0, accounts[CASH, i])
-    accounts[DONE, i] = 1.0
-
-
-@njit(cache=True, error_model="numpy")
-def _mark(close: float, units_t: float, accounts: np.ndarray, i: int) -> None:
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _mark(close: float, units_t: float, position: Position, accounts: np.ndarray, i: int) -> float:
     """Event 8: V = cash + units·C, and what follows from it. `units_t` are those before the step."""
-    cash, units = accounts[CASH, i], accounts[UNITS, i]
-    accounts[EQUITY, i] = cash + units * close
+    cash, units = position.cash, position.units
+    equity = cash + units * close
+    accounts[CASH, i] = cash
+    accounts[UNITS, i] = units
+    accounts[ENTRY_PRICE, i] = position.entry_price
+    accounts[LAST_TARGET, i] = position.last_target
+    accounts[DONE, i] = 1.0 if position.done else 0.0
+    accounts[EQUITY, i] = equity
     accounts[EXPOSURE, i] = accounting.exposure_of(cash, units, close)
-    accounts[PEAK_EQUITY, i] = max(accounts[PEAK_EQUITY, i], accounts[EQUITY, i])
+    accounts[PEAK_EQUITY, i] = max(accounts[PEAK_EQUITY, i], equity)
     held = accounts[BARS_HELD, i] if units * units_t > 0 else 0.0
     accounts[BARS_HELD, i] = held + 1.0 if units != 0 else 0.0
+    return equity
 
 
-@njit(cache=True, error_model="numpy")
-def _count_trade(accounts: np.ndarray, ring: np.ndarray, results: np.ndarray, rules: Any, i: int) -> None:
-    """n_W: the newest decision takes the place of the one W decisions ago."""
-    slot = int(accounts[DECISIONS, i]) % ring.shape[1]
-    traded = results[TRADED, i]
-    accounts[RECENT_TRADES, i] += traded - ring[i, slot]
-    ring[i, slot] = np.uint8(traded)
-    accounts[DECISIONS, i] += 1.0
-    accounts[TRADES, i] += traded
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _slot(decisions: float, window: int) -> int:
+    """Place in the ring of W of the decision after `decisions` others."""
+    return int(np.uint32(decisions) % np.uint32(window))
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _report(
+    reward: float,
+    log_return: float,
+    exposure: float,
+    ledger: Ledger,
+    paid: costs.Carry,
+    results: np.ndarray,
+    i: int,
+) -> None:
+    """Everything the step of account i produced, one number per row of the results."""
+    results[REWARD, i] = reward
+    results[LOG_RETURN, i] = log_return
+    results[EXPOSURE_AT_FILL, i] = exposure
+    results[TRADED, i] = ledger.traded
+    results[NOTIONAL, i] = ledger.notional
+    results[CREDIT, i] = paid.credit
+    results[BORROW, i] = paid.borrow
+    results[DEBIT, i] = paid.debit
+    results[SPREAD, i] = ledger.spread
+    results[SLIPPAGE, i] = ledger.slippage
+    results[FEES, i] = ledger.fees
+    results[N_FILLS, i] = ledger.n_fills

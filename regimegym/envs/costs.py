@@ -4,13 +4,24 @@
 prices are mids unless named otherwise, rates per year.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from numba import njit
 
 from regimegym.envs.state import BAR_SPREAD, ELAPSED
 
 NS_PER_YEAR = 31_557_600 * 1e9  # 365.25 days
+
+
+class Carry(NamedTuple):
+    """Interest of one bar, money, each ≥ 0."""
+
+    credit: float
+    borrow: float
+    debit: float
+
+
+NO_CARRY = Carry(0.0, 0.0, 0.0)
 
 
 @njit(cache=True, error_model="numpy")
@@ -22,13 +33,13 @@ def years_between(bar_tm1: Any, bar_t: Any, rules: Any) -> float:
 
 
 @njit(cache=True, error_model="numpy")
-def carry(cash: float, units: float, close_tm1: float, dt: float, rules: Any) -> tuple[float, float, float]:
-    """(credit, borrow, debit), each ≥ 0, on what was held over from the last close."""
+def carry(cash: float, units: float, close_tm1: float, dt: float, rules: Any) -> Carry:
+    """Interest on what was held over from the last close."""
     short_value = -units * close_tm1 if units < 0 else 0.0
     borrow = rules.borrow_rate * dt * short_value
     debit = rules.debit_rate * dt * -cash if cash < 0 else 0.0
     credit = rules.credit_rate * dt * max(0.0, cash - short_value)
-    return credit, borrow, debit
+    return Carry(credit, borrow, debit)
 
 
 @njit(cache=True, error_model="numpy")

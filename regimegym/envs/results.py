@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from regimegym.envs.state import Accounts
+from regimegym.envs.state import ACCOUNT_ROWS, Accounts, field_rows
 
 # Why something filled.
 ORDER, GAP, TRIGGER, MARGIN = range(4)
@@ -127,7 +127,7 @@ def new_result(accounts: Accounts) -> StepResult:
     """Room for the result of stepping `accounts`, to be handed to step_batch again and again."""
     n = len(accounts)
     return StepResult(
-        Accounts(np.zeros_like(accounts.values), np.zeros_like(accounts.ring)),
-        np.zeros((len(RESULT_ROWS), n)),
+        Accounts(field_rows(len(ACCOUNT_ROWS), n), np.zeros_like(accounts.ring)),
+        field_rows(len(RESULT_ROWS), n),
         np.zeros((n, MAX_FILLS), FILL),
     )

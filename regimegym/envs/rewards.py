@@ -12,6 +12,8 @@ LEAST_GROWTH = 1e-3  # floor of V_{t+1} / V_t: a bankruptcy costs ln(1000), not 
 @njit(cache=True, error_model="numpy")
 def floored_log_return(equity_t: float, equity_tp1: float) -> float:
     """ℓ = ln(max(V_{t+1}, 1e-3·V_t)/V_t), net of costs."""
+    if equity_tp1 == equity_t:
+        return 0.0  # as ln 1 is, without its price
     return np.log(max(equity_tp1, LEAST_GROWTH * equity_t) / equity_t)
 
 

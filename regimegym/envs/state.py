@@ -250,10 +250,21 @@ class Accounts:
         return self.values[DONE]
 
 
+def field_rows(n_fields: int, n_accounts: int) -> np.ndarray:
+    """(n_fields, N) float64 zeros, rows an odd number of cache lines apart.
+
+    A step touches every row at the same column. Rows a multiple of 4096 bytes apart would share
+    one set of the processor's cache and drive each other out of it (measured: 30 ns an account).
+    """
+    line = 8  # numbers in a cache line of 64 bytes
+    lines = (n_accounts // line + 1) | 1
+    return np.zeros((n_fields, lines * line))[:, :n_accounts]
+
+
 def new_accounts(n_accounts: int, settings: EnvSettings) -> Accounts:
     """`n_accounts` fresh accounts: all cash, flat, nothing of an earlier episode."""
     accounts = Accounts(
-        np.zeros((len(ACCOUNT_ROWS), n_accounts)),
+        field_rows(len(ACCOUNT_ROWS), n_accounts),
         np.zeros((n_accounts, settings.reward.max_trades_window), np.uint8),
     )
     open_accounts(accounts, slice(None), settings.account.initial_cash)

@@ -25,7 +25,8 @@ from regimegym.envs.state import (
     new_accounts,
     rule_record,
 )
-from regimegym.evaluate.trajectory import FILL_DTYPE, Trajectory
+from regimegym.envs.trades import FILL_DTYPE
+from regimegym.evaluate.trajectory import Trajectory
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
 

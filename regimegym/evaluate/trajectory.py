@@ -11,31 +11,10 @@ import numpy as np
 import pandas as pd
 
 from regimegym.envs.core import ORDER
+from regimegym.envs.trades import closed_trades
 
-FILL_DTYPE = np.dtype(
-    [
-        ("step", np.int64),  # decision whose way to the next mark holds the fill
-        ("row", np.int64),  # tape row of the bar in which it filled
-        ("side", np.int8),  # +1 bought, −1 sold
-        ("units", np.float64),  # > 0
-        ("mid", np.float64),  # mid price at the fill
-        ("price", np.float64),  # price paid, with spread and slippage
-        ("fee", np.float64),  # money
-        ("reason", np.int8),  # index into envs.core.FILL_REASONS; all but ORDER are liquidations
-    ]
-)
-TRADE_DTYPE = np.dtype(
-    [
-        ("entry_step", np.int64),
-        ("exit_step", np.int64),
-        ("side", np.int8),  # +1 long, −1 short
-        ("pnl", np.float64),  # money, net of costs and carry
-        ("bars", np.int64),  # bars from the entry fill to the exit fill
-    ]
-)
 MARK_FIELDS = ("timestamps", "close", "equity", "cash", "units", "exposure")
 STEP_FIELDS = ("regimes", "actions", "log_returns", "shaped_rewards")
-UNITS_EPSILON = 1e-12  # share of the larger leg; what is left of a position below it is round-off
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,45 +98,6 @@ class Trajectory:
         liquidated = bool((fills["reason"] != ORDER).any())
         terminated = self.terminated and (liquidated or n >= len(self))
         return replace(self, fills=fills, terminated=terminated, **marks, **steps)
-
-
-def closed_trades(fills: np.ndarray, carry: np.ndarray, first_row: int) -> tuple[np.ndarray, int]:
-    """Closed trades of a list of fills that begins flat, and the number still open (0 or 1).
-
-    A trade lasts from leaving flat, or from a change of sign, to flat, change of sign or
-    liquidation. Fills in between belong to it. Its P&L is all cash that flowed, fees and the
-    carry booked while it was open included. A fill that turns the position is split: as much
-    as closes the old trade, with its share of the fee, and the rest that opens the new one.
-
-    Args:
-        fills: FILL_DTYPE in time order.
-        carry: (n,) money booked in bar first_row + 1 + i before any fill at that bar's open.
-        first_row: tape row of the first decision.
-    """
-    carried = np.concatenate([[0.0], np.cumsum(carry)])  # up to and including bar first_row + i
-    trades: list[tuple[int, int, int, float, int]] = []
-    held, flow, entry_step, entry_row = 0.0, 0.0, 0, 0
-    for step, row, side, units, _, price, fee, _ in fills.tolist():
-        left = units
-        if held * side < 0:
-            closing = min(units, abs(held))
-            flow += -side * closing * price - fee * closing / units
-            remaining = abs(held) - closing
-            left = units - closing
-            tiny = UNITS_EPSILON * max(abs(held), units)
-            if remaining > tiny:
-                held = remaining if held > 0 else -remaining
-                continue
-            pnl = flow + carried[row - first_row] - carried[entry_row - first_row]
-            trades.append((entry_step, step, 1 if held > 0 else -1, pnl, row - entry_row))
-            held, flow = 0.0, 0.0
-            if left <= tiny:
-                continue
-        if held == 0.0:
-            entry_step, entry_row = step, row
-        flow += -side * left * price - fee * left / units
-        held += side * left
-    return np.array(trades, dtype=TRADE_DTYPE), int(held != 0.0)
 
 
 def downsample(equities: list[np.ndarray], n_points: int = 2000) -> np.ndarray:

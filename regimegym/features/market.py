@@ -6,7 +6,7 @@ training rows → `build_tape`.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from regimegym.features.bars import Bars
 from regimegym.features.pipeline import FeatureSettings, FeatureTable, compute_features
 from regimegym.features.regimes import Regimes, RegimeSettings, classify_regimes
 from regimegym.features.scaling import Scaler
-from regimegym.features.tape import MarketTape, Segment
+from regimegym.features.tape import MarketTape, Segment, price_tape
 
 LOG = logging.getLogger(__name__)
 
@@ -40,8 +40,6 @@ def prepare_market(
 def build_tape(market: Market, scaler: Scaler) -> MarketTape:
     """One segment of T rows whose first row is the first after warm-up; warm-up rows hold 0.
 
-    Where only a closing spread is quoted, a bar opens with the spread of the close before it.
-
     Raises ModelError `feature-mismatch` when the scaler belongs to other features.
     """
     bars, table = market.bars, market.table
@@ -49,37 +47,14 @@ def build_tape(market: Market, scaler: Scaler) -> MarketTape:
         raise _mismatch(scaler.names, table.names)
     features = scaler.transform(table.values)
     features[: table.warm_up] = 0.0
-    half_open, half_close = _half_spreads(bars)
-    return MarketTape(
-        timestamps=bars.timestamps,
-        open=bars.open,
-        high=bars.high,
-        low=bars.low,
-        close=bars.close,
-        volume=bars.volume,
-        half_spread_open=half_open,
-        half_spread_close=half_close,
+    return replace(
+        price_tape(bars),
         features=features,
         feature_names=table.names,
         regimes=market.regimes.labels,
         regime_probabilities=market.regimes.probabilities.astype(np.float32),
         segments=(Segment(bars.symbol, 0, len(bars), table.warm_up),),
-        segment_start=np.zeros(len(bars), dtype=np.int64),
-        periods_per_year=bars.periods_per_year,
-        timeframe_ns=bars.timeframe_ns,
     )
-
-
-def _half_spreads(bars: Bars) -> tuple[np.ndarray, np.ndarray]:
-    """Half the quoted spread over the mid price at the open and at the close, each (T,)."""
-    at_open, at_close = bars.spread_open, bars.spread_close
-    if at_open is None and at_close is not None:
-        at_open = np.concatenate([at_close[:1], at_close[:-1]])
-    if at_close is None:
-        at_close = at_open
-    if at_open is None or at_close is None:
-        return np.zeros(len(bars)), np.zeros(len(bars))
-    return at_open / (2.0 * bars.open), at_close / (2.0 * bars.close)
 
 
 def align_features(model_names: Sequence[str], table: FeatureTable) -> FeatureTable:

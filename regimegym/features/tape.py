@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from regimegym.common.errors import DataError
-from regimegym.features.bars import freeze_arrays
+from regimegym.common.regimes import UNKNOWN_PROBABILITIES, Regime
+from regimegym.features.bars import Bars, freeze_arrays
 
 
 class Segment(NamedTuple):
@@ -171,3 +172,42 @@ def _one_calendar(tapes: Sequence[MarketTape]) -> float:
             ),
         )
     return tapes[0].periods_per_year
+
+
+def price_tape(bars: Bars) -> MarketTape:
+    """The tape of `bars` without features and with unknown regimes: one segment, no warm-up.
+
+    Where only a closing spread is quoted, a bar opens with the spread of the close before it.
+    """
+    n_bars = len(bars)
+    half_open, half_close = _half_spreads(bars)
+    return MarketTape(
+        timestamps=bars.timestamps,
+        open=bars.open,
+        high=bars.high,
+        low=bars.low,
+        close=bars.close,
+        volume=bars.volume,
+        half_spread_open=half_open,
+        half_spread_close=half_close,
+        features=np.empty((n_bars, 0), np.float32),
+        feature_names=(),
+        regimes=np.full(n_bars, Regime.UNKNOWN, np.int8),
+        regime_probabilities=np.tile(np.array(UNKNOWN_PROBABILITIES, np.float32), (n_bars, 1)),
+        segments=(Segment(bars.symbol, 0, n_bars, 0),),
+        segment_start=np.zeros(n_bars, np.int64),
+        periods_per_year=bars.periods_per_year,
+        timeframe_ns=bars.timeframe_ns,
+    )
+
+
+def _half_spreads(bars: Bars) -> tuple[np.ndarray, np.ndarray]:
+    """Half the quoted spread over the mid price at the open and at the close, each (T,)."""
+    at_open, at_close = bars.spread_open, bars.spread_close
+    if at_open is None and at_close is not None:
+        at_open = np.concatenate([at_close[:1], at_close[:-1]])
+    if at_close is None:
+        at_close = at_open
+    if at_open is None or at_close is None:
+        return np.zeros(len(bars)), np.zeros(len(bars))
+    return at_open / (2.0 * bars.open), at_close / (2.0 * bars.close)

@@ -1,5 +1,6 @@
 """Model folders: what is saved comes back exactly, and damage of every kind is named."""
 
+import errno
 import json
 from dataclasses import replace
 from hashlib import sha256
@@ -213,3 +214,20 @@ def test_the_feature_hash_follows_names_order_and_scaler(saved):
     assert card.feature_hash != other.feature_hash
     assert card.feature_hash != replace(card, scaler={}).feature_hash
     assert len(card.feature_hash) == 16
+
+
+def test_a_full_disk_keeps_the_older_model_and_leaves_no_rest(monkeypatch, saved, env, tiny_network):
+    folder, settings = saved, EnhancedDQNSettings()
+    algorithm = build_agent(settings, env, tiny_network, 2)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def full(path, content):
+        path.write_bytes(content[:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("regimegym.agents.checkpoint.write_file", full)
+    with pytest.raises(MachineError, match="No space left on device") as caught:
+        save_model(folder, algorithm, card_for(algorithm, settings, tiny_network))
+    assert caught.value.exit_code == 3
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]

@@ -4,7 +4,8 @@ import numpy as np
 
 from regimegym.common.actions import Action
 from regimegym.common.policy import Decision
-from regimegym.evaluate.trajectory import FILL_DTYPE, Trajectory
+from regimegym.envs.trades import FILL_DTYPE
+from regimegym.evaluate.trajectory import Trajectory
 from regimegym.features.tape import MarketTape, Segment
 
 HOUR_NS = 3_600_000_000_000

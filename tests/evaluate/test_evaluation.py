@@ -16,6 +16,7 @@ import regimegym
 from regimegym.common.errors import ConfigError
 from regimegym.common.plain import plain
 from regimegym.envs.settings import AccountSettings, EnvSettings
+from regimegym.envs.trades import FILL_DTYPE
 from regimegym.evaluate.baselines import Flat
 from regimegym.evaluate.cost_curve import break_even, break_even_words, scaled_costs
 from regimegym.evaluate.evaluation import evaluate_policy
@@ -25,7 +26,6 @@ from regimegym.evaluate.report_content import ReportContext, costs_words, to_rep
 from regimegym.evaluate.report_series import drawn_fills, regime_spans, timeframe_words
 from regimegym.evaluate.rollout import rollout
 from regimegym.evaluate.settings import EvaluationSettings
-from regimegym.evaluate.trajectory import FILL_DTYPE
 from regimegym.features.splits import RowRange
 
 ROWS = RowRange(40, 2740)

@@ -7,9 +7,10 @@ import pytest
 from handmade import make_fills, make_trajectory
 
 from regimegym.common.regimes import Regime
+from regimegym.envs.trades import closed_trades
 from regimegym.evaluate.metrics import all_metrics, drawdowns
 from regimegym.evaluate.regime_table import per_regime
-from regimegym.evaluate.trajectory import closed_trades, downsample, to_frame
+from regimegym.evaluate.trajectory import downsample, to_frame
 
 NO_CARRY = np.zeros(10)
 

@@ -1,0 +1,212 @@
+"""PortfolioBatch: what the portfolio environments share; they only translate its arrays.
+
+Beside every agent's account walks a twin that bought equal weights at the first fill of the
+episode and holds: the same bars, costs and execution, stepped in the same call.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numba import njit
+
+from regimegym.common.errors import DataError, RegimeGymError
+from regimegym.envs.actions import KEEP
+from regimegym.envs.batch import EpisodeEnd
+from regimegym.envs.episodes import EpisodeStarts
+from regimegym.envs.observation import LARGEST, MOST_EXPOSURE
+from regimegym.envs.portfolio_core import portfolio_kernel
+from regimegym.envs.portfolio_settings import PortfolioSettings
+from regimegym.envs.portfolio_state import (
+    DECISIONS,
+    EQUITY,
+    EXPOSURE,
+    LAST_TARGET,
+    PEAK_EQUITY,
+    START_EQUITY,
+    TRADES,
+    new_portfolio_result,
+    new_portfolios,
+    open_portfolios,
+    portfolio_bars,
+)
+from regimegym.features.portfolio_tape import PortfolioTape
+from regimegym.features.splits import RowRange
+
+
+class PortfolioBatch:
+    """N accounts of M instruments on one tape, each in an episode of its own.
+
+    Args:
+        n_accounts: N ≥ 1.
+        tape: the market.
+        settings: account, reward, actions, episodes.
+        rows: rows of the tape that may be used; all after the warm-up where None.
+
+    Attributes:
+        rows: (N,) row each account stands on.
+        accounts: state of the N accounts and, behind them, their N twins; changed in place.
+        result: PortfolioResult of the last step over all 2N.
+        truncated, terminated: (N,) bool of the last step; never both.
+        space, action_space: of one account.
+
+    Raises:
+        DataError: rows outside the tape, or too few for one episode.
+        ConfigError: costs so high that no trade reaches its target.
+    """
+
+    def __init__(self, n_accounts: int, tape: PortfolioTape, settings: PortfolioSettings, rows: RowRange | None):
+        self.n = n_accounts
+        self.tape = tape
+        self.settings = settings
+        self.limits = _checked_rows(tape, rows)
+        self.starts = EpisodeStarts(tape.markets[0], self.limits, settings.episode)
+        self.bars = portfolio_bars(tape)
+        self.rules = settings.rules(tape)
+        self.accounts = new_portfolios(2 * n_accounts, tape.n_assets, settings.account.initial_cash)
+        self.result = new_portfolio_result(self.accounts)
+        self.both_rows = np.zeros(2 * n_accounts, np.int64)
+        self.rows = self.both_rows[:n_accounts]
+        self.last_rows = np.zeros(n_accounts, np.int64)
+        self.episodes = np.zeros(n_accounts, np.int64)
+        self.targets = np.full((2 * n_accounts, tape.n_assets), KEEP)
+        self.terminated = np.zeros(n_accounts, bool)
+        self.truncated = np.zeros(n_accounts, bool)
+        self.space = portfolio_space(tape, settings.episode.window)
+        self.action_space = spaces.Box(-1.0, 1.0, (tape.n_assets,), np.float32)
+
+    # --- time ------------------------------------------------------------------------------------
+
+    def reset(self, which: Sequence[int] | np.ndarray, generators: Sequence[np.random.Generator]) -> None:
+        """Begin new episodes for the accounts `which`; `generators` holds one per account of N."""
+        which = np.asarray(which, np.int64)
+        for i in which:
+            self.rows[i] = self._next_start(int(i), generators[i])
+        self.both_rows[which + self.n] = self.rows[which]
+        self.last_rows[which] = self.rows[which] + self.settings.episode.length
+        open_portfolios(self.accounts, np.concatenate([which, which + self.n]), self.settings.account.initial_cash)
+        self.targets[which + self.n] = 1.0 / self.tape.n_assets
+
+    def step(self, actions: Any) -> None:
+        """Take one decision for every account; afterwards all stand on the next row."""
+        n = self.n
+        self.targets[:n] = self.weights(actions)
+        values, legs, result = self.accounts.values, self.accounts.legs, self.result
+        portfolio_kernel(
+            self.bars, self.rules, self.both_rows, self.targets,
+            values, legs, values, legs, result.values, result.fills,
+        )  # fmt: skip
+        self.targets[n:] = KEEP
+        self.both_rows += 1
+        np.greater(self.accounts.done[:n], 0, out=self.terminated)
+        np.greater_equal(self.rows, self.last_rows, out=self.truncated)
+        self.truncated &= ~self.terminated
+
+    def weights(self, actions: Any) -> np.ndarray:
+        """(N, M) target weights of N actions (M,) in [−1, 1], before they are scaled to max_leverage.
+
+        Raises:
+            RegimeGymError: actions of another shape, or one that is NaN or outside the space; it
+                names the account and the instrument.
+        """
+        given = np.asarray(actions, np.float64)
+        if given.size != self.n * self.tape.n_assets:
+            raise RegimeGymError(
+                "wrong-actions", f"needed actions of shape {(self.n, self.tape.n_assets)}, got shape {given.shape}"
+            )
+        given = given.reshape(self.n, self.tape.n_assets)
+        outside = np.argwhere(~(np.abs(given) <= 1.0))  # also catches NaN
+        if len(outside):
+            i, j = outside[0]
+            raise RegimeGymError(
+                "bad-action",
+                f"the action of account {i} for asset {j} ({self.tape.symbols[j]}) is {given[i, j]},"
+                " needed a number in [-1, 1]",
+            )
+        leverage = self.settings.account.max_leverage
+        return np.maximum(given * leverage, -leverage if self.settings.allow_short else 0.0)
+
+    def episode_end(self, i: int) -> EpisodeEnd:
+        """Statistics of the episode account `i` has just finished."""
+        values = self.accounts.values
+        return EpisodeEnd(
+            episode_return=float(values[EQUITY, i] / values[START_EQUITY, i] - 1),
+            buy_hold_return=float(values[EQUITY, i + self.n] / values[START_EQUITY, i + self.n] - 1),
+            episode_trades=int(values[TRADES, i]),
+            episode_length=int(values[DECISIONS, i]),
+        )
+
+    def _next_start(self, i: int, generator: np.random.Generator) -> int:
+        if self.starts.random:
+            return self.starts.draw(generator)
+        index = i + self.n * int(self.episodes[i])
+        self.episodes[i] += 1
+        return self.starts.tile(index)
+
+    # --- what is seen ------------------------------------------------------------------------------
+
+    def observe(self) -> dict[str, np.ndarray]:
+        """New arrays `account` (N, 2M + 2) and `market` (N, M, W, F), float32."""
+        tape = self.tape
+        account = np.empty((self.n, 2 * tape.n_assets + 2), np.float32)
+        write_portfolio_blocks(self.accounts.values, self.accounts.legs, account)
+        market = np.empty((self.n, tape.n_assets, self.settings.episode.window, tape.n_features), np.float32)
+        write_portfolio_windows(tape.features, tape.segment_start, self.rows, market)
+        return {"account": account, "market": market}
+
+
+def portfolio_space(tape: PortfolioTape, window: int) -> spaces.Dict:
+    """Dict of `account` (2M + 2,) and `market` (M, W, F), float32.
+
+    `account` holds M exposures, M last executed target weights (both clipped to ±10), the gross
+    exposure Σ|x| (clipped to 10) and the drawdown (clipped to [0, 1]).
+    """
+    m = tape.n_assets
+    highest = np.array([MOST_EXPOSURE] * (2 * m + 1) + [1.0], np.float32)
+    lowest = np.array([-MOST_EXPOSURE] * (2 * m) + [0.0, 0.0], np.float32)
+    market = spaces.Box(-LARGEST, LARGEST, (m, window, tape.n_features), np.float32)
+    return spaces.Dict({"account": spaces.Box(lowest, highest, dtype=np.float32), "market": market})
+
+
+@njit(cache=True, error_model="numpy")
+def write_portfolio_windows(features: np.ndarray, segment_start: np.ndarray, rows: np.ndarray, out: np.ndarray) -> None:
+    """Copy the windows of `features` (M, T, F) that end at `rows` (N,) into `out` (N, M, W, F).
+
+    Rows before the segment are zeros.
+    """
+    length = out.shape[2]
+    for i in range(out.shape[0]):
+        row = rows[i]
+        missing = max(0, length - 1 - (row - segment_start[row]))
+        for j in range(out.shape[1]):
+            out[i, j, :missing] = 0.0
+            out[i, j, missing:] = features[j, row + 1 - length + missing : row + 1]
+
+
+@njit(cache=True, error_model="numpy")
+def write_portfolio_blocks(values: np.ndarray, legs: np.ndarray, out: np.ndarray) -> None:
+    """Account blocks (N, 2M + 2) float32 as portfolio_space describes them; the first N accounts."""
+    m = legs.shape[2]
+    for i in range(out.shape[0]):
+        gross = 0.0
+        for j in range(m):
+            exposure = legs[EXPOSURE, i, j]
+            gross += abs(exposure)
+            out[i, j] = min(max(exposure, -MOST_EXPOSURE), MOST_EXPOSURE)
+            out[i, m + j] = min(max(legs[LAST_TARGET, i, j], -MOST_EXPOSURE), MOST_EXPOSURE)
+        out[i, 2 * m] = min(gross, MOST_EXPOSURE)
+        peak = values[PEAK_EQUITY, i]
+        out[i, 2 * m + 1] = min((peak - values[EQUITY, i]) / peak, 1.0)
+
+
+def _checked_rows(tape: PortfolioTape, rows: RowRange | None) -> RowRange:
+    if rows is None:
+        return RowRange(0, len(tape))
+    if not 0 <= rows.start < rows.stop <= len(tape):
+        raise DataError(
+            "rows-outside",
+            f"the rows [{rows.start}, {rows.stop}) do not lie within the tape",
+            needed=f"0 ≤ start < stop ≤ {len(tape)}",
+        )
+    return RowRange(*rows)

@@ -1,0 +1,1 @@
+"""Measured speed and memory, ours beside the other projects' in one run."""

@@ -42,3 +42,9 @@ def check_choice(name: str, value: str, choices: Collection[str]) -> None:
             f"'{name}' must be one of {', '.join(choices)}, got '{value}'",
             nearest=nearest_name(str(value), choices),
         )
+
+
+def check_flag(name: str, value: bool) -> None:
+    """True or False, not a word or a number for it."""
+    if not isinstance(value, bool):
+        raise ConfigError("not-a-flag", f"'{name}' must be true or false, got {value!r}")

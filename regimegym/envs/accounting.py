@@ -71,7 +71,9 @@ def clipped_target(target: float, rules: Any) -> float:
 
 @njit(cache=True, error_model="numpy")
 def is_skipped(weight: float, last_target: float, equity: float, units: float, mid: float, rules: Any) -> bool:
-    """Whether the order to `weight` is left alone: unchanged target, or within the band."""
+    """Whether the order to `weight` is left alone: unchanged target, or within the (dead-)band."""
+    if rules.dead_band > 0 and equity > 0 and weight != 0 and abs(units * mid / equity - weight) <= rules.dead_band:
+        return True
     if rules.rebalance == ON_CHANGE:
         return weight == last_target
     return equity > 0 and weight != 0 and abs(units * mid / equity - weight) <= rules.band

@@ -12,6 +12,7 @@ import numpy as np
 from regimegym.common.errors import DataError
 from regimegym.envs.actions import KEEP, ActionTranslator
 from regimegym.envs.core import step_kernel
+from regimegym.envs.custom_reward import apply_reward_rule
 from regimegym.envs.episodes import NO_OPTIONS, ResetOptions
 from regimegym.envs.observation import (
     ACCOUNT_FIELDS,
@@ -20,10 +21,24 @@ from regimegym.envs.observation import (
     write_account_blocks,
     write_windows,
 )
+from regimegym.envs.order_settings import OrderSettings
 from regimegym.envs.results import StepResult, new_result
 from regimegym.envs.settings import EnvSettings
 from regimegym.envs.stages import Stage, Terms, check_same_rows, check_same_spaces, make_terms
-from regimegym.envs.state import EQUITY, START_EQUITY, Accounts, bar_records, new_accounts, open_accounts
+from regimegym.envs.state import (
+    ACCOUNT_ROWS,
+    BARS_HELD,
+    DECISIONS,
+    EQUITY,
+    START_EQUITY,
+    TURNOVER,
+    UNITS,
+    Accounts,
+    bar_records,
+    field_rows,
+    new_accounts,
+    open_accounts,
+)
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
 
@@ -78,7 +93,7 @@ class AccountBatch:
         self.actions = ActionTranslator(settings.action, settings.account.max_leverage)
         self.bars = bar_records(tape)
         self.accounts = new_accounts(2 * n_accounts, settings)
-        self.result = new_result(self.accounts)
+        self.result = _in_place(self.accounts)
         self.both_references = np.zeros(2 * n_accounts, np.int64)
         self.references = self.both_references[:n_accounts]
         self.last_references = np.zeros(n_accounts, np.int64)
@@ -200,19 +215,23 @@ class AccountBatch:
     def _advance(
         self, terms: Terms, references: np.ndarray, targets: np.ndarray, accounts: Accounts, result: StepResult
     ) -> None:
-        """Step `accounts` in place."""
+        """Step `accounts`, which are those of `result`, in place."""
         values, ring = accounts.values, accounts.ring
         step_kernel(
             self.bars, terms.rules, references, targets, values, ring, values, ring, result.values, result.fills
         )
+        if terms.settings.reward.rule is not None:
+            apply_reward_rule(terms.settings.reward.rule, self.bars, references, result)
 
     def _advance_each(self) -> None:
         """Step the accounts of each stage by themselves, while some still live under an earlier one."""
         for k, terms in enumerate(self.terms):
             which = np.flatnonzero(self.terms_of == k)
             if len(which):
-                part = Accounts(self.accounts.values.take(which, axis=1), self.accounts.ring.take(which, axis=0))
-                result = new_result(part)
+                # Laid out as all accounts are, or the kernel would be compiled once more.
+                part = Accounts(field_rows(len(ACCOUNT_ROWS), len(which)), self.accounts.ring[which])
+                part.values[:] = self.accounts.values[:, which]
+                result = _in_place(part)
                 self._advance(terms, self.both_references[which], self.targets[which], part, result)
                 self.accounts.values[:, which], self.accounts.ring[which] = part.values, part.ring
                 self.result.values[:, which], self.result.fills[which] = result.values, result.fills
@@ -234,8 +253,13 @@ class AccountBatch:
         return {"account": account, "market": market}
 
     def masks(self) -> np.ndarray:
-        """(N, A) bool, the admissible actions."""
-        return self.actions.masks(self.n)
+        """(N, A) bool, the admissible actions; see ActionTranslator.masks."""
+        accounts, n = self.accounts, self.n
+        is_held, is_spent = np.zeros(n, bool), np.zeros(n, bool)
+        for k, terms in enumerate(self.terms):
+            which = np.flatnonzero(self.terms_of[:n] == k)
+            is_held[which], is_spent[which] = refusals(accounts.values[:, which], terms.settings.orders)
+        return self.actions.masks(is_held, is_spent)
 
     def _write_windows_of_several(self, market: np.ndarray) -> None:
         rows, indices = self.tape_rows, self.tape_indices
@@ -244,6 +268,29 @@ class AccountBatch:
             part = np.empty((len(which), *market.shape[1:]), np.float32)
             write_windows(self.tapes[k].features, self.tapes[k].segment_start, rows[which], part)
             market[which] = part
+
+
+def refusals(accounts: np.ndarray, orders: OrderSettings) -> tuple[np.ndarray, np.ndarray]:
+    """What envs.exits.braked_target refuses on the next decision, (n,) bool each.
+
+    Args:
+        accounts: Accounts.values of n accounts.
+        orders: the brakes.
+
+    Returns:
+        Whether the position is too young for another order, and whether the turnover budget is used up.
+    """
+    is_held = (accounts[UNITS] != 0) & (accounts[BARS_HELD] < orders.minimum_hold)
+    turnover = accounts[TURNOVER]
+    if orders.turnover_window > 0:
+        turnover = np.where(accounts[DECISIONS] % orders.turnover_window == 0, 0.0, turnover)
+    return is_held, (orders.turnover_budget > 0) & (turnover >= orders.turnover_budget)
+
+
+def _in_place(accounts: Accounts) -> StepResult:
+    """Room for the result of stepping `accounts` where they are."""
+    room = new_result(accounts)
+    return StepResult(accounts, room.values, room.fills)
 
 
 def _checked_rows(tape: MarketTape, rows: RowRange | None) -> RowRange:

@@ -2,7 +2,7 @@
 
 N accounts, each on its own row t of the bars, decide at close t and are carried through bar t+1.
 The order of events is written out in `_live`; every rule it calls is one function of
-costs.py, accounting.py, orders.py or rewards.py. Within a step an account is a `Position` of plain
+costs.py, accounting.py, orders.py, exits.py or rewards.py. Within a step an account is a `Position` of plain
 numbers, which the compiler keeps in registers; arrays are read before and written after it.
 """
 
@@ -12,14 +12,17 @@ import numpy as np
 from numba import njit
 
 from regimegym.common.errors import RegimeGymError
-from regimegym.envs import accounting, costs, orders, rewards
-from regimegym.envs.orders import NOTHING, Ledger, Position
+from regimegym.envs import accounting, costs, exits, orders, rewards
+from regimegym.envs.custom_reward import apply_reward_rule
+from regimegym.envs.memory import prefetch
+from regimegym.envs.orders import NOTHING, Ledger, Position, Quote
 from regimegym.envs.results import (
     BORROW,
     CREDIT,
     DEBIT,
     EXPOSURE_AT_FILL,
     FEES,
+    FUNDING,
     GAP,
     LOG_RETURN,
     MARGIN,
@@ -28,12 +31,15 @@ from regimegym.envs.results import (
     REWARD,
     SLIPPAGE,
     SPREAD,
+    STOP_LOSS,
+    TAKE_PROFIT,
     TRADED,
     TRIGGER,
     StepResult,
     new_result,
 )
 from regimegym.envs.results import ORDER as ORDER  # for the layers above, beside StepResult
+from regimegym.envs.reward_rules import RewardRule
 from regimegym.envs.state import (
     ACCOUNT_ROWS,
     BARS_HELD,
@@ -41,6 +47,7 @@ from regimegym.envs.state import (
     CHECK_INTRABAR,
     DECISIONS,
     DONE,
+    DRAWDOWN_PENALISED,
     ENTRY_PRICE,
     EQUITY,
     EXPOSURE,
@@ -48,12 +55,18 @@ from regimegym.envs.state import (
     NEXT_OPEN,
     PEAK_EQUITY,
     RECENT_TRADES,
+    RETURN_MEAN,
+    RETURN_SQUARE,
     REWARD_SUM,
     SAME_CLOSE,
+    SHAPED,
     TRADES,
+    TURNOVER,
     UNITS,
     Accounts,
 )
+
+AHEAD = 8  # accounts whose bars are on their way from memory while one is stepped
 
 
 def step_batch(
@@ -63,6 +76,7 @@ def step_batch(
     accounts: Accounts,
     targets: np.ndarray,
     out: StepResult | None = None,
+    reward_rule: RewardRule | None = None,
 ) -> StepResult:
     """Carry N accounts from their rows t to t+1.
 
@@ -73,12 +87,14 @@ def step_batch(
         accounts: state at close t; not changed (unless the caller hands the same one in `out`).
         targets: (N,) float64 target weights; NaN keeps the position (HOLD).
         out: where the result goes; a new one where None.
+        reward_rule: settings.reward.rule, which gives the reward in place of the kernel.
 
     Returns:
         The result at close t+1. A liquidated account stays as it is and earns 0.
 
     Raises:
-        RegimeGymError: a row outside the bars, or an infinite target, naming the account.
+        RegimeGymError: a row outside the bars, or an infinite target, naming the account;
+            a reward rule that returned no numbers.
     """
     rows = np.ascontiguousarray(rows, np.int64)
     targets = np.ascontiguousarray(targets, np.float64)
@@ -105,6 +121,8 @@ def step_batch(
         result.values,
         result.fills,
     )
+    if reward_rule is not None:
+        apply_reward_rule(reward_rule, bars, rows, result)
     return result
 
 
@@ -129,22 +147,29 @@ def step_kernel(
     rule = rules[0]
     in_place = accounts.ctypes.data == next_accounts.ctypes.data
     for i in range(len(rows)):
+        if i + AHEAD < len(rows):
+            prefetch(bars, rows[i + AHEAD] + 1)  # type: ignore[call-arg]
         if not in_place:
             for field in range(len(ACCOUNT_ROWS)):
                 next_accounts[field, i] = accounts[field, i]
             for slot in range(ring.shape[1]):
                 next_ring[i, slot] = ring[i, slot]
         if next_accounts[DONE, i] != 0:
-            _report(0.0, 0.0, 0.0, NOTHING, costs.NO_CARRY, results, i)
+            _report(0.0, 0.0, 0.0, NOTHING, costs.NO_CARRY, 0.0, results, i)
             continue
         before, bar = bars[rows[i]], bars[rows[i] + 1]
         slots = (fills[i, 0], fills[i, 1], fills[i, 2])
-        equity_t, position = _load(next_accounts, i)
-        units_t = position.units
-        position, ledger, paid, exposure = _live(before, bar, rule, rows[i], targets[i], position, slots)
+        equity_t, peak_t, position = _load(next_accounts, i)
+        units_t, decisions = position.units, next_accounts[DECISIONS, i]
+        turnover = exits.current_turnover(next_accounts[TURNOVER, i], decisions, rule)
+        target = exits.braked_target(targets[i], units_t, next_accounts[BARS_HELD, i], turnover, rule)
+        position, ledger, paid, funding, exposure = _live(before, bar, rule, rows[i], target, position, slots)
         equity = _mark(bar.close, units_t, position, next_accounts, i)
-        decisions, recent = next_accounts[DECISIONS, i], next_accounts[RECENT_TRADES, i]
+        recent = next_accounts[RECENT_TRADES, i]
         next_accounts[DECISIONS, i] = decisions + 1.0
+        if ledger.traded > 0:
+            turnover += ledger.notional / equity_t
+        next_accounts[TURNOVER, i] = turnover
         if ledger.traded > 0 or recent > 0:  # else the ring holds zeros only
             slot = _slot(decisions, next_ring.shape[1])
             recent += ledger.traded - next_ring[i, slot]
@@ -152,56 +177,101 @@ def step_kernel(
             next_accounts[RECENT_TRADES, i] = recent
             next_accounts[TRADES, i] += ledger.traded
         log_return = rewards.floored_log_return(equity_t, equity)
-        reward = rewards.shaped_reward(log_return, exposure, recent, ledger.notional, equity_t, before.regime, rule)
+        if rule.reward_kind == SHAPED:
+            reward = rewards.shaped_reward(log_return, exposure, recent, ledger.notional, equity_t, before.regime, rule)
+        elif rule.reward_kind == DRAWDOWN_PENALISED:
+            growth = rewards.drawdown_growth(equity_t, peak_t, equity, next_accounts[PEAK_EQUITY, i])
+            reward = rule.reward_scale * (log_return - rule.drawdown_penalty * growth)
+        else:
+            reward = rule.reward_scale * _sharpe_step(np.expm1(log_return), rule.sharpe_adaptation, next_accounts, i)
         next_accounts[REWARD_SUM, i] += reward
-        _report(reward, log_return, exposure, ledger, paid, results, i)
+        _report(reward, log_return, exposure, ledger, paid, funding, results, i)
 
 
 @njit(cache=True, error_model="numpy", forceinline=True)
-def _load(accounts: np.ndarray, i: int) -> tuple[float, Position]:
-    """(V_t, position) of account i."""
+def _load(accounts: np.ndarray, i: int) -> tuple[float, float, Position]:
+    """(V_t, its peak so far, position) of account i."""
     position = Position(
         accounts[CASH, i], accounts[UNITS, i], accounts[ENTRY_PRICE, i], accounts[LAST_TARGET, i], False
     )
-    return accounts[EQUITY, i], position
+    return accounts[EQUITY, i], accounts[PEAK_EQUITY, i], position
 
 
 @njit(cache=True, error_model="numpy", forceinline=True)
 def _live(
     before: Any, bar: Any, rules: Any, row: int, target: float, position: Position, slots: tuple
-) -> tuple[Position, Ledger, costs.Carry, float]:
-    """Events 6 and 7 of bar `row` (same_close), then 1 to 5 of bar `row` + 1; also x after the order."""
-    ledger, paid, exposure = NOTHING, costs.NO_CARRY, 0.0
+) -> tuple[Position, Ledger, costs.Carry, float, float]:
+    """Events 6 and 7 of bar `row` (same_close), then 1 to 5 of the next bar.
+
+    Returns the position, the fills' costs, interest and funding, and x right after the order.
+    """
+    ledger, exposure = NOTHING, 0.0
     if rules.execution == SAME_CLOSE:
-        half_spread = costs.half_spread_at_close(before, rules)
-        position, ledger = orders.execute(target, before.close, half_spread, row, rules, position, ledger, slots)
+        # 6. fill at the close, 7. close check again
+        quote = Quote(row, before.close, costs.half_spread_at_close(before, rules), before.volume)
+        position, ledger = orders.execute(target, quote, rules, position, ledger, slots)
         exposure = accounting.exposure_of(position.cash, position.units, before.close)
         if ledger.n_fills > 0 and accounting.breaches_margin(position.cash, position.units, before.close, rules):
-            position, ledger = orders.liquidate(before.close, half_spread, row, MARGIN, rules, position, ledger, slots)
-            return position, ledger, paid, exposure
+            position, ledger = orders.liquidate(quote, MARGIN, rules, position, ledger, slots)
+            return position, ledger, costs.NO_CARRY, 0.0, exposure
     # 1. carry
     paid = costs.carry(position.cash, position.units, before.close, costs.years_between(before, bar, rules), rules)
-    position = orders.received(position, paid.credit - paid.borrow - paid.debit)
-    at_open = costs.half_spread_at_open(bar, rules)
-    intrabar = rules.margin_check == CHECK_INTRABAR
+    funding = costs.funding(position.units, before.close, bar.funding_rate)
+    position = orders.received(position, paid.credit - paid.borrow - paid.debit - funding)
+    at_open = Quote(row + 1, bar.open, costs.half_spread_at_open(bar, rules), bar.volume)
     # 2. gap check at the open
-    if intrabar and accounting.breaches_margin(position.cash, position.units, bar.open, rules):
-        position, ledger = orders.liquidate(bar.open, at_open, row + 1, GAP, rules, position, ledger, slots)
-        return position, ledger, paid, exposure
+    is_gap = rules.margin_check == CHECK_INTRABAR
+    if is_gap and accounting.breaches_margin(position.cash, position.units, bar.open, rules):
+        position, ledger = orders.liquidate(at_open, GAP, rules, position, ledger, slots)
+        return position, ledger, paid, funding, exposure
     # 3. fill of the pending order at the open
     if rules.execution == NEXT_OPEN:
-        position, ledger = orders.execute(target, bar.open, at_open, row + 1, rules, position, ledger, slots)
+        position, ledger = orders.execute(target, at_open, rules, position, ledger, slots)
         exposure = accounting.exposure_of(position.cash, position.units, bar.open)
-    # 4. intrabar check
+    position, ledger = _within(bar, at_open, rules, position, ledger, slots)
+    return position, ledger, paid, funding, exposure
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _within(
+    bar: Any, at_open: Quote, rules: Any, position: Position, ledger: Ledger, slots: tuple
+) -> tuple[Position, Ledger]:
+    """Event 4 of a bar, with the protective exits, and event 5. Fills inside a bar pay its opening spread."""
     cash, units = position.cash, position.units
-    if intrabar and units != 0 and accounting.breaches_margin(cash, units, accounting.worst_price(units, bar), rules):
-        mid = accounting.trigger_price(cash, units, bar, rules)
-        position, ledger = orders.liquidate(mid, at_open, row + 1, TRIGGER, rules, position, ledger, slots)
+    # 4. intrabar check
+    called = np.nan
+    intrabar = rules.margin_check == CHECK_INTRABAR and units != 0
+    if intrabar and accounting.breaches_margin(cash, units, accounting.worst_price(units, bar), rules):
+        called = accounting.trigger_price(cash, units, bar, rules)
+    stop = exits.stop_price(position.entry_price, units, bar, rules)
+    if exits.is_first(stop, called, units):
+        position, ledger = orders.take_out(_moved(at_open, stop), STOP_LOSS, rules, position, ledger, slots)
+    elif not np.isnan(called):
+        return orders.liquidate(_moved(at_open, called), TRIGGER, rules, position, ledger, slots)
+    else:
+        profit = exits.profit_price(position.entry_price, units, bar, rules)
+        if not np.isnan(profit):
+            position, ledger = orders.take_out(_moved(at_open, profit), TAKE_PROFIT, rules, position, ledger, slots)
     # 5. close check
-    elif accounting.breaches_margin(cash, units, bar.close, rules):
-        at_close = costs.half_spread_at_close(bar, rules)
-        position, ledger = orders.liquidate(bar.close, at_close, row + 1, MARGIN, rules, position, ledger, slots)
-    return position, ledger, paid, exposure
+    if accounting.breaches_margin(position.cash, position.units, bar.close, rules):
+        at_close = Quote(at_open.row, bar.close, costs.half_spread_at_close(bar, rules), bar.volume)
+        return orders.liquidate(at_close, MARGIN, rules, position, ledger, slots)
+    return position, ledger
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _moved(quote: Quote, mid: float) -> Quote:
+    """The quote at another mid."""
+    return Quote(quote.row, mid, quote.half_spread, quote.volume)
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _sharpe_step(return_t: float, adaptation: float, accounts: np.ndarray, i: int) -> float:
+    """Differential Sharpe ratio of the step; the running moments take the return in."""
+    mean, square = accounts[RETURN_MEAN, i], accounts[RETURN_SQUARE, i]
+    accounts[RETURN_MEAN, i] = mean + adaptation * (return_t - mean)
+    accounts[RETURN_SQUARE, i] = square + adaptation * (return_t**2 - square)
+    return rewards.differential_sharpe(return_t, mean, square)
 
 
 @njit(cache=True, error_model="numpy", forceinline=True)
@@ -235,6 +305,7 @@ def _report(
     exposure: float,
     ledger: Ledger,
     paid: costs.Carry,
+    funding: float,
     results: np.ndarray,
     i: int,
 ) -> None:
@@ -251,3 +322,4 @@ def _report(
     results[SLIPPAGE, i] = ledger.slippage
     results[FEES, i] = ledger.fees
     results[N_FILLS, i] = ledger.n_fills
+    results[FUNDING, i] = funding

@@ -6,6 +6,7 @@ prices are mids unless named otherwise, rates per year.
 
 from typing import Any, NamedTuple
 
+import numpy as np
 from numba import njit
 
 from regimegym.envs.state import BAR_SPREAD, ELAPSED
@@ -43,6 +44,12 @@ def carry(cash: float, units: float, close_tm1: float, dt: float, rules: Any) ->
 
 
 @njit(cache=True, error_model="numpy")
+def funding(units: float, close_tm1: float, rate: float) -> float:
+    """rate·units·C_{t−1}: what a long pays and a short receives, the other way round for a negative rate."""
+    return rate * units * close_tm1
+
+
+@njit(cache=True, error_model="numpy")
 def half_spread_at_open(bar: Any, rules: Any) -> float:
     """Half-spread of fills at the open, and at a trigger price (the last spread that was quoted)."""
     return bar.half_spread_open if rules.spread_source == BAR_SPREAD else rules.half_spread
@@ -55,8 +62,21 @@ def half_spread_at_close(bar: Any, rules: Any) -> float:
 
 
 @njit(cache=True, error_model="numpy")
+def market_impact(change: float, volume: float, rules: Any) -> float:
+    """impact·√(|Δ|/volume): adverse move as a fraction of the mid, the share of the volume being 1 at most.
+
+    Without volume the share is 1: an unknown volume never makes a fill cheaper. Square-root law:
+    Tóth et al. 2011, Anomalous price impact and the critical nature of liquidity, PRX 1, 021006.
+    """
+    if rules.impact == 0:
+        return 0.0
+    share = min(1.0, abs(change) / volume) if volume > 0 else 1.0
+    return rules.impact * np.sqrt(share)
+
+
+@njit(cache=True, error_model="numpy")
 def fill_price(mid: float, side: float, s: float) -> float:
-    """px = P·(1 + side·s): spread and slippage are always adverse."""
+    """px = P·(1 + side·s): spread, slippage and impact are always adverse."""
     return mid * (1 + side * s)
 
 

@@ -1,4 +1,4 @@
-"""What an order and a liquidation do to a position (DEFINITIONS §5, Fill and When to trade)."""
+"""What an order, an exit and a liquidation do to a position (DEFINITIONS §5, Fill and When to trade)."""
 
 from typing import Any, NamedTuple
 
@@ -31,6 +31,15 @@ class Ledger(NamedTuple):
     n_fills: int
 
 
+class Quote(NamedTuple):
+    """Where something fills."""
+
+    row: int  # of the bar
+    mid: float
+    half_spread: float  # fraction of the mid
+    volume: float  # of the bar, units
+
+
 NOTHING = Ledger(0.0, 0.0, 0.0, 0.0, 0.0, 0)
 
 
@@ -42,72 +51,60 @@ def received(position: Position, money: float) -> Position:
 
 @njit(cache=True, error_model="numpy", forceinline=True)
 def execute(
-    target: float,
-    mid: float,
-    half_spread: float,
-    row: int,
-    rules: Any,
-    position: Position,
-    ledger: Ledger,
-    slots: tuple,
+    target: float, quote: Quote, rules: Any, position: Position, ledger: Ledger, slots: tuple
 ) -> tuple[Position, Ledger]:
-    """The position at its target at `mid`, unless it holds (NaN) or the order is skipped."""
+    """The position at its target, unless it holds (NaN) or the order is skipped."""
     if np.isnan(target):
         return position, ledger
     weight = accounting.clipped_target(target, rules)
-    equity = position.cash + position.units * mid
-    if accounting.is_skipped(weight, position.last_target, equity, position.units, mid, rules):
+    equity = position.cash + position.units * quote.mid
+    if accounting.is_skipped(weight, position.last_target, equity, position.units, quote.mid, rules):
         return position, ledger
-    return _retarget(weight, mid, half_spread, row, rules, position, ledger, slots)
+    return _retarget(weight, quote, rules, position, ledger, slots)
 
 
 @njit(cache=True, error_model="numpy")
 def _retarget(
-    weight: float,
-    mid: float,
-    half_spread: float,
-    row: int,
-    rules: Any,
-    position: Position,
-    ledger: Ledger,
-    slots: tuple,
+    weight: float, quote: Quote, rules: Any, position: Position, ledger: Ledger, slots: tuple
 ) -> tuple[Position, Ledger]:
     """Trade to the target `weight`; a flip with `cash` sizing closes first, paying its costs."""
-    position = Position(position.cash, position.units, position.entry_price, weight, position.done)
+    position = _aimed_at(weight, position)
     if rules.sizing == CASH_SIZING and weight * position.units < 0:
-        position, ledger = fill(-position.units, mid, half_spread, row, ORDER, rules, position, ledger, slots)
-    equity = position.cash + position.units * mid
-    s = half_spread + rules.slippage
-    change = accounting.order_change(weight, equity, position.units, mid, s, rules)
+        position, ledger = fill(-position.units, quote, ORDER, rules, position, ledger, slots)
+    equity = position.cash + position.units * quote.mid
+    s = quote.half_spread + rules.slippage
+    change = accounting.order_change(weight, equity, position.units, quote.mid, s, rules)
     if change != 0:
-        position, ledger = fill(change, mid, half_spread, row, ORDER, rules, position, ledger, slots)
+        position, ledger = fill(change, quote, ORDER, rules, position, ledger, slots)
     return position, ledger
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _aimed_at(weight: float, position: Position) -> Position:
+    """The position with `weight` as its last executed target."""
+    return Position(position.cash, position.units, position.entry_price, weight, position.done)
 
 
 @njit(cache=True, error_model="numpy")
 def fill(
-    change: float,
-    mid: float,
-    half_spread: float,
-    row: int,
-    reason: int,
-    rules: Any,
-    position: Position,
-    ledger: Ledger,
-    slots: tuple,
+    change: float, quote: Quote, reason: int, rules: Any, position: Position, ledger: Ledger, slots: tuple
 ) -> tuple[Position, Ledger]:
-    """Δ units change hands: the cost is charged once, in cash, here and nowhere else."""
+    """Δ units change hands: the cost is charged once, in cash, here and nowhere else.
+
+    The details go into the first free record FILL of `slots`.
+    """
     side = 1.0 if change > 0 else -1.0
-    price = costs.fill_price(mid, side, half_spread + rules.slippage)
+    slippage = rules.slippage + costs.market_impact(change, quote.volume, rules)
+    price = costs.fill_price(quote.mid, side, quote.half_spread + slippage)
     fee = costs.fill_fee(change, price, rules)
     record = slots[ledger.n_fills]
-    record.row = row
+    record.row = quote.row
     record.units = change
-    record.mid = mid
+    record.mid = quote.mid
     record.price = price
     record.fee = fee
     record.reason = reason
-    value = abs(change) * mid
+    value = abs(change) * quote.mid
     ordered = 1.0 if reason == ORDER else 0.0
     after = Position(
         position.cash - (change * price + fee),
@@ -119,8 +116,8 @@ def fill(
     noted = Ledger(
         max(ledger.traded, ordered),
         ledger.notional + ordered * value,
-        ledger.spread + value * half_spread,
-        ledger.slippage + value * rules.slippage,
+        ledger.spread + value * quote.half_spread,
+        ledger.slippage + value * slippage,
         ledger.fees + fee,
         ledger.n_fills + 1,
     )
@@ -128,18 +125,19 @@ def fill(
 
 
 @njit(cache=True, error_model="numpy")
+def take_out(
+    quote: Quote, reason: int, rules: Any, position: Position, ledger: Ledger, slots: tuple
+) -> tuple[Position, Ledger]:
+    """Close at a stop-loss or take-profit; the same target may be ordered again afterwards."""
+    return fill(-position.units, quote, reason, rules, _aimed_at(0.0, position), ledger, slots)
+
+
+@njit(cache=True, error_model="numpy")
 def liquidate(
-    mid: float,
-    half_spread: float,
-    row: int,
-    reason: int,
-    rules: Any,
-    position: Position,
-    ledger: Ledger,
-    slots: tuple,
+    quote: Quote, reason: int, rules: Any, position: Position, ledger: Ledger, slots: tuple
 ) -> tuple[Position, Ledger]:
     """Close what is open, with its costs, and end the account."""
     if position.units != 0:
-        position, ledger = fill(-position.units, mid, half_spread, row, reason, rules, position, ledger, slots)
+        position, ledger = fill(-position.units, quote, reason, rules, position, ledger, slots)
     cash = max(0.0, position.cash) if rules.floor_zero else position.cash
     return Position(cash, position.units, position.entry_price, position.last_target, True), ledger

@@ -7,9 +7,9 @@ import numpy as np
 from regimegym.envs.state import ACCOUNT_ROWS, Accounts, field_rows
 
 # Why something filled.
-ORDER, GAP, TRIGGER, MARGIN = range(4)
-FILL_REASONS = ("order", "gap", "trigger", "margin")
-MAX_FILLS = 3  # `cash` sizing closes and opens; a liquidation may follow
+ORDER, GAP, TRIGGER, MARGIN, STOP_LOSS, TAKE_PROFIT = range(6)
+FILL_REASONS = ("order", "gap", "trigger", "margin", "stop_loss", "take_profit")
+MAX_FILLS = 3  # `cash` sizing closes and opens; an exit or a liquidation may follow
 FILL = np.dtype([("row", "i8"), ("units", "f8"), ("mid", "f8"), ("price", "f8"), ("fee", "f8"), ("reason", "i8")])
 
 RESULT_ROWS = (
@@ -25,6 +25,7 @@ RESULT_ROWS = (
     "slippage",
     "fees",
     "n_fills",
+    "funding",
 )
 (
     REWARD,
@@ -39,6 +40,7 @@ RESULT_ROWS = (
     SLIPPAGE,
     FEES,
     N_FILLS,
+    FUNDING,
 ) = range(len(RESULT_ROWS))
 
 
@@ -48,7 +50,7 @@ class StepResult:
 
     Attributes:
         accounts: the accounts at the mark of row t+1.
-        values: (12, N) float64, one row per field of RESULT_ROWS; the properties below are views.
+        values: (13, N) float64, one row per field of RESULT_ROWS; the properties below are views.
         fills: (N, 3) records FILL in the order they happened: row of the bar, signed units, mid,
             price paid, fee, reason (index into FILL_REASONS); only the first n_fills are valid.
     """
@@ -98,13 +100,18 @@ class StepResult:
         return self.values[DEBIT]
 
     @property
+    def funding(self) -> np.ndarray:
+        """(N,) funding paid, money; negative where it was received."""
+        return self.values[FUNDING]
+
+    @property
     def spread(self) -> np.ndarray:
         """(N,) lost to the half-spread, money."""
         return self.values[SPREAD]
 
     @property
     def slippage(self) -> np.ndarray:
-        """(N,) lost to slippage, money."""
+        """(N,) lost to slippage and market impact, money."""
         return self.values[SLIPPAGE]
 
     @property

@@ -8,12 +8,15 @@ from regimegym.common.checks import (
     check_at_least,
     check_between,
     check_choice,
+    check_flag,
     check_not_negative,
     check_number,
     check_positive,
 )
 from regimegym.common.errors import ConfigError
 from regimegym.common.regimes import REGIMES
+from regimegym.envs.order_settings import OrderSettings
+from regimegym.envs.reward_settings import RewardSettings
 
 EXECUTIONS = ("next_open", "same_close")
 SPREAD_SOURCES = ("constant", "bars")
@@ -21,7 +24,6 @@ CARRY_CLOCKS = ("per_bar", "elapsed")
 SIZINGS = ("post_cost", "pre_cost", "cash")
 REBALANCES = ("on_change", "always")
 MARGIN_CHECKS = ("close", "intrabar", "none")
-REWARD_KINDS = ("regime_aware", "log_return")
 ACTION_MODES = ("trade", "target", "continuous")
 STARTS = ("random", "sequential")
 
@@ -38,6 +40,10 @@ class AccountSettings:
         fixed_fee: fee per fill in money.
         half_spread: half the quoted spread as a fraction of the mid price.
         slippage: adverse price move of a fill as a fraction of the mid price.
+        impact: further adverse move, as a fraction of the mid price, of an order as large as the
+            whole volume of the bar it fills in; it grows with the square root of that share. It
+            changes the fill price alone: sizing does not foresee it. An order is never counted as
+            more than the whole volume, and as all of it where the bar has no volume.
         spread_source: `constant` uses `half_spread`, `bars` the data's own spreads instead.
         borrow_rate, debit_rate, credit_rate: per year, on the value of a short, on negative and
             on free positive cash.
@@ -62,6 +68,7 @@ class AccountSettings:
     fixed_fee: float = 0.0
     half_spread: float = 0.0002
     slippage: float = 0.0003
+    impact: float = 0.0
     spread_source: str = "constant"
     borrow_rate: float = 0.0
     debit_rate: float = 0.0
@@ -83,7 +90,7 @@ class AccountSettings:
             value = getattr(self, name)
             check_not_negative(name, value)
             check_number(name, value, "< 1 (a fraction)", lambda v: v < 1)
-        for name in ("fixed_fee", "borrow_rate", "debit_rate", "credit_rate", "lot", "band"):
+        for name in ("impact", "fixed_fee", "borrow_rate", "debit_rate", "credit_rate", "lot", "band"):
             check_not_negative(name, getattr(self, name))
         check_choice("execution", self.execution, EXECUTIONS)
         check_choice("spread_source", self.spread_source, SPREAD_SOURCES)
@@ -91,7 +98,13 @@ class AccountSettings:
         check_choice("sizing", self.sizing, SIZINGS)
         check_choice("rebalance", self.rebalance, REBALANCES)
         check_choice("margin_check", self.margin_check, MARGIN_CHECKS)
-        _check_flag("floor_zero", self.floor_zero)
+        check_flag("floor_zero", self.floor_zero)
+        check_number(
+            "half_spread + slippage + impact",
+            self.half_spread + self.slippage + self.impact,
+            "< 1, or a sale could fill below zero",
+            lambda v: v < 1,
+        )
         cost_of_a_side = self.half_spread + self.slippage + self.fee_rate
         check_number(
             "max_leverage · (half_spread + slippage + fee_rate)",
@@ -99,117 +112,6 @@ class AccountSettings:
             "< 1, or no trade can reach its target",
             lambda v: v < 1,
         )
-
-
-@dataclass(frozen=True)
-class RewardSettings:
-    """The reward R = κ·[g·ℓ − penalties] of DEFINITIONS §6.
-
-    Attributes:
-        kind: `regime_aware`, or `log_return` (every scale 1, every penalty 0).
-        reward_scale: κ.
-        uptrend_reward_scale: s⁺ and s⁻ in an uptrend.
-        downtrend_positive_scale, downtrend_negative_scale: s⁺ and s⁻ in a downtrend.
-        plateau_positive_scale, plateau_negative_scale, oscillating_positive_scale,
-            oscillating_negative_scale: s⁺ and s⁻ of the other two regimes.
-        missed_uptrend_penalty: c_miss, per unit of exposure below `uptrend_target`.
-        uptrend_target: x*_UP, the exposure wanted in an uptrend (clipped to max_leverage).
-        size_penalty: c_size; needs a sized target, which is not built: only 0.
-        overtrading_penalty: c_over, on executed trades above `max_trades` (N_max) within the last
-            `max_trades_window` (W) decisions.
-        small_trade_penalty: c_small, on trades smaller than `minimum_trade` (q_min as a fraction
-            of equity).
-        unsafe_downtrend_reward: allows downtrend_negative_scale below downtrend_positive_scale,
-            which can pay for round trips without profit.
-
-    Raises:
-        ConfigError: a range is broken, or the smallest negative scale lies below the largest
-            positive one (a reward pump).
-    """
-
-    kind: str = "regime_aware"
-    reward_scale: float = 100.0
-    uptrend_reward_scale: float = 1.5
-    downtrend_positive_scale: float = 0.8
-    downtrend_negative_scale: float = 1.5
-    plateau_positive_scale: float = 1.0
-    plateau_negative_scale: float = 1.5
-    oscillating_positive_scale: float = 1.0
-    oscillating_negative_scale: float = 1.5
-    missed_uptrend_penalty: float = 2e-4
-    uptrend_target: float = 1.0
-    size_penalty: float = 0.0
-    overtrading_penalty: float = 1e-3
-    max_trades_window: int = 20
-    max_trades: int = 10
-    small_trade_penalty: float = 1e-4
-    minimum_trade: float = 0.01
-    unsafe_downtrend_reward: bool = False
-
-    def __post_init__(self) -> None:
-        check_choice("kind", self.kind, REWARD_KINDS)
-        check_positive("reward_scale", self.reward_scale)
-        for name in (
-            "missed_uptrend_penalty",
-            "size_penalty",
-            "overtrading_penalty",
-            "small_trade_penalty",
-            "uptrend_target",
-        ):
-            check_not_negative(name, getattr(self, name))
-        check_positive("minimum_trade", self.minimum_trade)
-        check_at_least("max_trades_window", self.max_trades_window, 1)
-        check_at_least("max_trades", self.max_trades, 0)
-        _check_flag("unsafe_downtrend_reward", self.unsafe_downtrend_reward)
-        self._check_no_pump()
-        if self.size_penalty > 0:
-            raise ConfigError(
-                "not-built", f"'size_penalty' must be 0, got {self.size_penalty}: sized targets are not built"
-            )
-
-    @property
-    def positive_scales(self) -> tuple[float, float, float, float]:
-        """s⁺ in the order of Regime."""
-        return (
-            self.uptrend_reward_scale,
-            self.downtrend_positive_scale,
-            self.plateau_positive_scale,
-            self.oscillating_positive_scale,
-        )
-
-    @property
-    def negative_scales(self) -> tuple[float, float, float, float]:
-        """s⁻ in the order of Regime."""
-        return (
-            self.uptrend_reward_scale,
-            self.downtrend_negative_scale,
-            self.plateau_negative_scale,
-            self.oscillating_negative_scale,
-        )
-
-    def _check_no_pump(self) -> None:
-        for name in (
-            "uptrend_reward_scale",
-            "downtrend_positive_scale",
-            "downtrend_negative_scale",
-            "plateau_positive_scale",
-            "plateau_negative_scale",
-            "oscillating_positive_scale",
-            "oscillating_negative_scale",
-        ):
-            check_positive(name, getattr(self, name))
-        bound = list(self.negative_scales)
-        if self.unsafe_downtrend_reward:
-            bound.pop(1)
-        largest = max(self.positive_scales)
-        if min(bound) < largest:
-            raise ConfigError(
-                "reward-pump",
-                f"the smallest negative reward scale {min(bound)} lies below the largest positive one {largest}",
-                needed="every negative scale ≥ every positive scale > 0, or round trips without profit pay",
-                found=f"positive {self.positive_scales}, negative {self.negative_scales}"
-                " (uptrend, downtrend, plateau, oscillating)",
-            )
 
 
 @dataclass(frozen=True)
@@ -230,7 +132,7 @@ class ActionSettings:
 
     def __post_init__(self) -> None:
         check_choice("mode", self.mode, ACTION_MODES)
-        _check_flag("allow_short", self.allow_short)
+        check_flag("allow_short", self.allow_short)
         steps = tuple(self.ladder)
         for i, weight in enumerate(steps):
             check_number(f"ladder[{i}]", weight, "a finite weight", lambda _: True)
@@ -327,6 +229,7 @@ class EnvSettings:
 
     account: AccountSettings = field(default_factory=AccountSettings)
     reward: RewardSettings = field(default_factory=RewardSettings)
+    orders: OrderSettings = field(default_factory=OrderSettings)
     action: ActionSettings = field(default_factory=ActionSettings)
     episode: EpisodeSettings = field(default_factory=EpisodeSettings)
 
@@ -335,8 +238,3 @@ class EnvSettings:
         highest = max(abs(weight) for weight in self.action.ladder)
         if self.action.mode == "target":
             check_between("the largest |weight| of 'ladder'", highest, 0.0, leverage)
-
-
-def _check_flag(name: str, value: bool) -> None:
-    if not isinstance(value, bool):
-        raise ConfigError("not-a-flag", f"'{name}' must be true or false, got {value!r}")

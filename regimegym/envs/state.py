@@ -2,7 +2,7 @@
 
 Parameters and state are different things: `rules` never change while an environment lives,
 `Accounts` change at every step. Accounts are kept as one row per field (struct of arrays), all in
-one float64 matrix, so that a compiled call unpacks one array instead of fourteen.
+one float64 matrix, so that a compiled call unpacks one array instead of seventeen.
 """
 
 from dataclasses import dataclass
@@ -32,17 +32,20 @@ BAR = np.dtype(
         ("half_spread_close", "f8"),
         ("timestamp", "i8"),
         ("regime", "i8"),
+        ("volume", "f8"),
+        ("funding_rate", "f8"),
     ]
-)  # 64 bytes: an account on any row of the tape touches one cache line
+)  # what a step asks of every bar stands first
 
 
 def bar_records(tape: MarketTape) -> np.ndarray:
-    """(T,) read-only records BAR of a tape's rows: mids, half-spreads, UTC nanoseconds, regime codes."""
+    """(T,) read-only records BAR of a tape's rows: mids, half-spreads, UTC nanoseconds, regimes, volume, funding."""
     bars = np.empty(len(tape), BAR)
-    for name in ("open", "high", "low", "close", "half_spread_open", "half_spread_close"):
+    for name in ("open", "high", "low", "close", "half_spread_open", "half_spread_close", "volume"):
         bars[name] = getattr(tape, name)
     bars["timestamp"] = tape.timestamps
     bars["regime"] = tape.regimes
+    bars["funding_rate"] = 0.0 if tape.funding_rate is None else tape.funding_rate
     bars.flags.writeable = False
     return bars
 
@@ -55,6 +58,7 @@ PER_BAR, ELAPSED = range(2)
 POST_COST, PRE_COST, CASH_SIZING = range(3)
 ON_CHANGE, ALWAYS = range(2)
 CHECK_CLOSE, CHECK_INTRABAR, CHECK_NONE = range(3)
+SHAPED, DIFFERENTIAL_SHARPE, DRAWDOWN_PENALISED = range(3)  # regime_aware, log_return and custom are SHAPED
 
 _CODES = {
     "execution": EXECUTIONS,
@@ -69,6 +73,7 @@ _NUMBERS = (
     "fixed_fee",
     "half_spread",
     "slippage",
+    "impact",
     "borrow_rate",
     "debit_rate",
     "credit_rate",
@@ -77,30 +82,33 @@ _NUMBERS = (
     "max_leverage",
     "maintenance_margin",
 )
-_PENALTIES = ("missed_uptrend_penalty", "overtrading_penalty", "small_trade_penalty")
+_REWARD_CODES = {"differential_sharpe": DIFFERENTIAL_SHARPE, "drawdown_penalised": DRAWDOWN_PENALISED}
+_ORDERS = ("stop_loss", "take_profit", "dead_band", "minimum_hold", "turnover_budget", "turnover_window")
+_PENALTIES = ("missed_uptrend_penalty", "size_penalty", "overtrading_penalty", "small_trade_penalty")
+_REWARDS = ("reward_scale", "sized_target", "minimum_trade", "sharpe_adaptation", "drawdown_penalty")
 
 RULES = np.dtype(
     [(name, "i8") for name in _CODES]
-    + [(name, "f8") for name in (*_NUMBERS, *_PENALTIES)]
+    + [(name, "f8") for name in (*_NUMBERS, *_ORDERS, *_PENALTIES, *_REWARDS)]
     + [
         ("floor_zero", "i8"),
         ("years_per_bar", "f8"),
-        ("reward_scale", "f8"),
+        ("reward_kind", "i8"),
         ("positive_scale", "f8", (5,)),
         ("negative_scale", "f8", (5,)),
         ("uptrend_target", "f8"),
         ("max_trades_window", "i8"),
         ("max_trades", "i8"),
-        ("minimum_trade", "f8"),
     ]
 )
 
 
 def rule_record(settings: EnvSettings, periods_per_year: float) -> np.ndarray:
-    """(1,) record RULES: the account's and the reward's settings as the kernel reads them.
+    """(1,) record RULES: the settings of account, orders and reward as the kernel reads them.
 
     Scales are indexed by Regime; the last one belongs to UNKNOWN (index −1) and is the
     oscillating one. With `margin_check: none` the maintenance margin is 0: only equity ≤ 0 counts.
+    A `custom` reward is 0 here and is put in after the kernel (envs.custom_reward).
     """
     account, reward = settings.account, settings.reward
     rules = np.zeros(1, RULES)
@@ -108,18 +116,22 @@ def rule_record(settings: EnvSettings, periods_per_year: float) -> np.ndarray:
         rules[name] = choices.index(getattr(account, name))
     for name in _NUMBERS:
         rules[name] = getattr(account, name)
+    for name in _ORDERS:
+        rules[name] = getattr(settings.orders, name)
     if account.margin_check == "none":
         rules["maintenance_margin"] = 0.0
     rules["floor_zero"] = account.floor_zero
     rules["years_per_bar"] = 1.0 / periods_per_year
-    rules["reward_scale"] = reward.reward_scale
+    for name in _REWARDS:
+        rules[name] = getattr(reward, name)
+    rules["reward_kind"] = _REWARD_CODES.get(reward.kind, SHAPED)
+    if reward.kind == "custom":
+        rules["reward_scale"] = 0.0
     rules["uptrend_target"] = min(reward.uptrend_target, account.max_leverage)
     rules["max_trades_window"] = reward.max_trades_window
     rules["max_trades"] = reward.max_trades
-    rules["minimum_trade"] = reward.minimum_trade
-    if reward.kind == "log_return":
-        rules["positive_scale"] = rules["negative_scale"] = 1.0
-    else:
+    rules["positive_scale"] = rules["negative_scale"] = 1.0
+    if reward.kind == "regime_aware":
         rules["positive_scale"] = (*reward.positive_scales, reward.positive_scales[3])
         rules["negative_scale"] = (*reward.negative_scales, reward.negative_scales[3])
         for name in _PENALTIES:
@@ -145,6 +157,9 @@ ACCOUNT_ROWS = (
     "trades",
     "reward_sum",
     "done",
+    "turnover",
+    "return_mean",
+    "return_square",
 )
 (
     CASH,
@@ -161,6 +176,9 @@ ACCOUNT_ROWS = (
     TRADES,
     REWARD_SUM,
     DONE,
+    TURNOVER,
+    RETURN_MEAN,
+    RETURN_SQUARE,
 ) = range(len(ACCOUNT_ROWS))
 
 
@@ -169,7 +187,7 @@ class Accounts:
     """State of N accounts, each at the mark of the row it stands on.
 
     Attributes:
-        values: (14, N) float64, one row per field of ACCOUNT_ROWS; the properties below are views.
+        values: (17, N) float64, one row per field of ACCOUNT_ROWS; the properties below are views.
         ring: (N, W) uint8, whether each of the last W decisions traded.
     """
 
@@ -248,6 +266,21 @@ class Accounts:
     def done(self) -> np.ndarray:
         """(N,) 1.0 where the account was liquidated."""
         return self.values[DONE]
+
+    @property
+    def turnover(self) -> np.ndarray:
+        """(N,) notional of the executed orders over equity, since the start or the last new budget."""
+        return self.values[TURNOVER]
+
+    @property
+    def return_mean(self) -> np.ndarray:
+        """(N,) running mean of the step returns; only `differential_sharpe` keeps it."""
+        return self.values[RETURN_MEAN]
+
+    @property
+    def return_square(self) -> np.ndarray:
+        """(N,) running mean of their squares; only `differential_sharpe` keeps it."""
+        return self.values[RETURN_SQUARE]
 
 
 def field_rows(n_fields: int, n_accounts: int) -> np.ndarray:

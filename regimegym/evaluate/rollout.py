@@ -50,6 +50,7 @@ class _Record:
         self.bars = lane.bars
         self.translator = ActionTranslator(lane.settings.action, lane.settings.account.max_leverage)
         self.rules = rule_record(lane.settings, periods_per_year)
+        self.reward_rule = lane.settings.reward.rule
         self.accounts = new_accounts(lane.n_accounts, lane.settings)
         room = new_result(self.accounts)
         self.out = StepResult(self.accounts, room.values, room.fills)
@@ -61,7 +62,7 @@ class _Record:
     def step(self, k: int, rows: np.ndarray, actions: np.ndarray) -> None:
         """Decision k, at `rows`, with the `actions` of this lane's accounts."""
         targets = self.translator.targets(actions, len(rows))
-        result = step_batch(self.bars, self.rules, rows, self.accounts, targets, self.out)
+        result = step_batch(self.bars, self.rules, rows, self.accounts, targets, self.out, self.reward_rule)
         self.marks[k + 1] = result.accounts.values[MARKS]
         self.steps[k] = result.values[STEPS]
         n_fills = result.values[N_FILLS]

@@ -24,6 +24,9 @@ class Bars:
         periods_per_year: bars per year of this data set's own calendar (8760 for hourly crypto,
             252 for daily equities); the P of every annualised metric.
         spread_open, spread_close: float64 quoted spread (ask − bid) in price units, or None.
+        funding_rate: float64 funding of a perpetual, a fraction of the position's value (of either
+            sign) that longs pay to shorts at the start of the bar for what they carried into it;
+            None where the instrument has none.
         source: file or generator the bars come from, for people.
     """
 
@@ -39,6 +42,7 @@ class Bars:
     spread_open: np.ndarray | None = None
     spread_close: np.ndarray | None = None
     source: str = ""
+    funding_rate: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -48,12 +52,14 @@ class Bars:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits of SHA-256 over timestamps, prices, volume and spreads."""
+        """16 hex digits of SHA-256 over timestamps, prices, volume, spreads and, where there is one, funding."""
         digest = sha256()
         for array in (self.timestamps, self.open, self.high, self.low, self.close, self.volume):
             digest.update(array.tobytes())
         for spread in (self.spread_open, self.spread_close):
             digest.update(b"-" if spread is None else spread.tobytes())
+        if self.funding_rate is not None:
+            digest.update(self.funding_rate.tobytes())
         return digest.hexdigest()[:16]
 
 

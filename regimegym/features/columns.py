@@ -34,6 +34,7 @@ KNOWN = {
     "volume": ("volume", "vol", "v", "volume btc", "tick volume", "tickvol", "ticks"),
     "spread_open": ("spread open",),
     "spread_close": ("spread close",),
+    "funding_rate": ("funding rate", "fundingrate", "funding"),
     "bid": ("bid", "bid close"),
     "ask": ("ask", "ask close"),
 }
@@ -111,7 +112,7 @@ def _missing(
         "missing-column",
         f"{file} has no column '{wanted}' (looked for: {looked_for})",
         place=place,
-        needed=f"{', '.join(REQUIRED)} (optional: volume, spread_open, spread_close, bid, ask)",
+        needed=f"{', '.join(REQUIRED)} (optional: volume, spread_open, spread_close, funding_rate, bid, ask)",
         found=", ".join(found),
         nearest=nearest,
         help=("say which column it is:", f'"data.columns={{{ours}: {example}}}"'),

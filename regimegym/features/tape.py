@@ -43,6 +43,8 @@ class MarketTape:
         segment_start: (T,) int64, start row of the segment each row lies in.
         periods_per_year: bars per year of the data's own calendar.
         timeframe_ns: length of a bar in nanoseconds.
+        funding_rate: (T,) float64, fraction of a position's value that longs pay to shorts at the
+            start of the bar for what they carried into it; None where nobody pays.
     """
 
     timestamps: np.ndarray
@@ -61,6 +63,7 @@ class MarketTape:
     segment_start: np.ndarray
     periods_per_year: float
     timeframe_ns: int
+    funding_rate: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -120,10 +123,12 @@ def join_tapes(tapes: Sequence[MarketTape], periods_per_year: float | None = Non
     for tape in tapes[1:]:
         _check_joinable(tapes[0], tape)
     offsets = np.cumsum([0, *map(len, tapes)]).tolist()
+    if any(tape.funding_rate is not None for tape in tapes):
+        tapes = [tape if tape.funding_rate is not None else _without_funding(tape) for tape in tapes]
     columns: dict[str, Any] = {
         field.name: np.concatenate([getattr(tape, field.name) for tape in tapes])
         for field in fields(MarketTape)
-        if any(isinstance(getattr(tape, field.name), np.ndarray) for tape in tapes)
+        if isinstance(getattr(tapes[0], field.name), np.ndarray)
     }
     columns["segment_start"] += np.repeat(offsets[:-1], [len(tape) for tape in tapes])
     segments = [
@@ -137,6 +142,11 @@ def join_tapes(tapes: Sequence[MarketTape], periods_per_year: float | None = Non
         segments=tuple(segments),
         periods_per_year=_one_calendar(tapes) if periods_per_year is None else periods_per_year,
     )
+
+
+def _without_funding(tape: MarketTape) -> MarketTape:
+    """Nobody pays on `tape`, said as a column."""
+    return replace(tape, funding_rate=np.zeros(len(tape)))
 
 
 def _check_joinable(first: MarketTape, other: MarketTape) -> None:
@@ -198,6 +208,7 @@ def price_tape(bars: Bars) -> MarketTape:
         segment_start=np.zeros(n_bars, np.int64),
         periods_per_year=bars.periods_per_year,
         timeframe_ns=bars.timeframe_ns,
+        funding_rate=bars.funding_rate,
     )
 
 

@@ -14,9 +14,9 @@ from tapes import random_tape
 
 import regimegym  # noqa: F401  registers the ids
 from regimegym.envs.observation import OBSERVATIONS
+from regimegym.envs.reward_settings import REWARD_KINDS
 from regimegym.envs.settings import (
     ACTION_MODES,
-    REWARD_KINDS,
     ActionSettings,
     EnvSettings,
     EpisodeSettings,
@@ -28,9 +28,16 @@ CASES = list(product(ACTION_MODES, (False, True), OBSERVATIONS, REWARD_KINDS))
 window_shape = pytest.mark.filterwarnings("ignore:Your observation market has an unconventional shape")
 
 
+class LogReturn:
+    """A reward of a user's own."""
+
+    def reward(self, step):
+        return 10.0 * step.log_return - step.drawdown
+
+
 def arguments(mode, short, observation, reward="regime_aware"):
     settings = EnvSettings(
-        reward=RewardSettings(kind=reward),
+        reward=RewardSettings(kind=reward, rule=LogReturn() if reward == "custom" else None),
         action=ActionSettings(mode=mode, allow_short=short),
         episode=EpisodeSettings(window=5, length=20),
     )

@@ -13,9 +13,18 @@ from regimegym.envs.settings import (
     ActionSettings,
     EnvSettings,
     EpisodeSettings,
+    OrderSettings,
     RewardSettings,
 )
 from regimegym.training.wiring import build
+
+
+class OnlyDrawdown:
+    """A reward rule of a user's own."""
+
+    def reward(self, step):
+        return -step.drawdown
+
 
 CONF = Path(regimegym.__file__).parent / "conf"
 
@@ -43,6 +52,7 @@ def test_the_yaml_defaults_are_the_dataclass_defaults():
     [
         (AccountSettings, "account"),
         (RewardSettings, "reward"),
+        (OrderSettings, "orders"),
         (ActionSettings, "action"),
         (EpisodeSettings, "episode"),
     ],
@@ -61,6 +71,18 @@ def test_every_cost_level_composes_and_names_the_same_settings(name):
 
 def test_the_log_return_reward_composes():
     assert build_env(composed(reward="log_return")).reward == RewardSettings(kind="log_return")
+
+
+@pytest.mark.parametrize("kind", ["differential_sharpe", "drawdown_penalised"])
+def test_every_other_reward_composes_at_its_defaults(kind):
+    scale = 1.0 if kind == "differential_sharpe" else 100.0
+    assert build_env(composed(reward=kind)).reward == RewardSettings(kind=kind, reward_scale=scale)
+
+
+def test_a_reward_rule_is_found_by_its_target():
+    config = composed(reward="custom")
+    OmegaConf.update(config, "reward.rule._target_", f"{__name__}.OnlyDrawdown")
+    assert isinstance(build_env(config).reward.rule, OnlyDrawdown)
 
 
 def test_the_losses_follow_the_uptrend_scale():
@@ -90,7 +112,21 @@ BAD = [
     (RewardSettings, {"plateau_negative_scale": 1.0}, "smallest negative reward scale 1.0 lies below"),
     (RewardSettings, {"downtrend_negative_scale": 0.5}, "smallest negative reward scale 0.5 lies below"),
     (RewardSettings, {"downtrend_positive_scale": 0.0}, "'downtrend_positive_scale' must be > 0, got 0.0"),
-    (RewardSettings, {"size_penalty": 0.1}, "'size_penalty' must be 0, got 0.1: sized targets are not built"),
+    (RewardSettings, {"size_penalty": -0.1}, "'size_penalty' must be ≥ 0, got -0.1"),
+    (RewardSettings, {"sized_target": float("nan")}, "'sized_target' must be a finite exposure, got nan"),
+    (RewardSettings, {"sharpe_adaptation": 1.0}, "'sharpe_adaptation' must be in (0, 1), got 1.0"),
+    (RewardSettings, {"drawdown_penalty": -1.0}, "'drawdown_penalty' must be ≥ 0, got -1.0"),
+    (RewardSettings, {"kind": "custom"}, "'kind' is custom, and 'rule' is None"),
+    (RewardSettings, {"kind": "custom", "rule": "mine"}, "'kind' is custom, and 'rule' is 'mine'"),
+    (RewardSettings, {"rule": OnlyDrawdown()}, "'rule' is given, and 'kind' is regime_aware"),
+    (AccountSettings, {"impact": -0.1}, "'impact' must be ≥ 0, got -0.1"),
+    (AccountSettings, {"impact": 1.0}, "'half_spread + slippage + impact' must be < 1"),
+    (OrderSettings, {"stop_loss": 1.0}, "'stop_loss' must be < 1 (a fraction), got 1.0"),
+    (OrderSettings, {"take_profit": -0.1}, "'take_profit' must be ≥ 0, got -0.1"),
+    (OrderSettings, {"dead_band": -0.1}, "'dead_band' must be ≥ 0, got -0.1"),
+    (OrderSettings, {"minimum_hold": 1.5}, "'minimum_hold' must be a whole number ≥ 0, got 1.5"),
+    (OrderSettings, {"turnover_budget": float("inf")}, "'turnover_budget' must be ≥ 0, got inf"),
+    (OrderSettings, {"turnover_window": -1}, "'turnover_window' must be a whole number ≥ 0, got -1"),
     (ActionSettings, {"mode": "trades"}, "'mode' must be one of trade, target, continuous, got 'trades'"),
     (ActionSettings, {"ladder": (0.0,)}, "'ladder' needs two or more strictly increasing weights"),
     (ActionSettings, {"ladder": (1.0, 0.0)}, "'ladder' needs two or more strictly increasing weights"),

@@ -44,6 +44,13 @@ def test_a_window_is_that_of_its_own_tape():
         np.testing.assert_array_equal(joined.windows([40 + row], 8), tapes[1].windows([row], 8))
 
 
+def test_a_tape_without_funding_pays_none_beside_one_with_it():
+    a, b = named("A", 20, 0), named("B", 20, 1)
+    assert join_tapes([a, b]).funding_rate is None
+    joined = join_tapes([a, replace(b, funding_rate=np.full(20, 1e-4))])
+    assert joined.funding_rate.tolist() == [0.0] * 20 + [1e-4] * 20
+
+
 def test_joined_tapes_can_be_joined_again():
     a, b, c = (named(symbol, 20, seed) for seed, symbol in enumerate("ABC"))
     left, right = join_tapes([join_tapes([a, b]), c]), join_tapes([a, join_tapes([b, c])])

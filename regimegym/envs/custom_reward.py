@@ -1,0 +1,48 @@
+"""Where a reward rule of the user's own takes the place of the kernel's reward."""
+
+import numpy as np
+
+from regimegym.common.errors import RegimeGymError
+from regimegym.envs.results import REWARD, StepResult
+from regimegym.envs.reward_rules import RewardRule, StepFacts
+from regimegym.envs.state import REWARD_SUM
+
+
+def apply_reward_rule(rule: RewardRule, bars: np.ndarray, rows: np.ndarray, result: StepResult) -> None:
+    """Replace the rewards of `result`, in place, by those of `rule`; `rows` (N,) are those of the decisions.
+
+    Accounts that were liquidated before this step earn 0, as always.
+
+    Raises:
+        RegimeGymError: `bad-reward`, the rule returned another shape, NaN or infinity; names the account.
+    """
+    frozen = result.terminated & (result.n_fills == 0)
+    rewards = np.asarray(rule.reward(_facts(bars, rows, result, frozen)))
+    name = type(rule).__name__
+    if rewards.shape != frozen.shape:
+        raise RegimeGymError(
+            "bad-reward", f"{name}.reward returned shape {rewards.shape}", needed=f"{frozen.shape}, one per account"
+        )
+    wrong = np.flatnonzero(~np.isfinite(rewards) & ~frozen)
+    if len(wrong):
+        raise RegimeGymError("bad-reward", f"{name}.reward of account {wrong[0]} is {rewards[wrong[0]]}")
+    result.values[REWARD] = np.where(frozen, 0.0, rewards)
+    result.accounts.values[REWARD_SUM] += result.values[REWARD]
+
+
+def _facts(bars: np.ndarray, rows: np.ndarray, result: StepResult, frozen: np.ndarray) -> StepFacts:
+    peak, equity = result.accounts.peak_equity, result.accounts.equity
+    facts = StepFacts(
+        log_return=result.log_return.copy(),
+        exposure=result.exposure_at_fill.copy(),
+        regime=bars["regime"][rows],
+        traded=result.traded > 0,
+        notional=result.notional.copy(),
+        costs=result.spread + result.slippage + result.fees,
+        equity=equity.copy(),
+        drawdown=(peak - equity) / peak,
+        terminated=result.terminated & ~frozen,
+    )
+    for array in facts:
+        array.flags.writeable = False
+    return facts

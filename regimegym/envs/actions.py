@@ -63,11 +63,26 @@ class ActionTranslator:
             raise _bad_action(given, outside, f"one of 0 … {len(self.weights) - 1}")
         return self.weights[given]
 
-    def masks(self, n_accounts: int) -> np.ndarray:
-        """(N, A) bool, the admissible actions: all of them, since a redundant order costs nothing."""
+    def masks(self, is_held: np.ndarray, is_spent: np.ndarray) -> np.ndarray:
+        """(N, A) bool, the admissible actions; masked is what a brake on orders would turn into HOLD.
+
+        A redundant order (SELL while flat, BUY at the target) is admissible: it executes no trade
+        and costs nothing. Where every action of an account would be refused, all are admissible
+        and mean HOLD, since algorithms need one.
+
+        Args:
+            is_held: (N,) bool, the position is too young for another order.
+            is_spent: (N,) bool, the turnover budget is used up: only orders to 0 execute.
+
+        Raises:
+            RegimeGymError: continuous actions have no masks.
+        """
         if self.weights is None:
             raise RegimeGymError("no-masks", "continuous actions have no masks; use mode trade or target")
-        return np.ones((n_accounts, len(self.weights)), bool)
+        is_order = ~np.isnan(self.weights)
+        refused = is_order & (is_held[:, None] | (is_spent[:, None] & (self.weights != 0)))
+        refused[refused.all(axis=1)] = False
+        return ~refused
 
     def _continuous(self, given: np.ndarray) -> np.ndarray:
         values = given.astype(np.float64)

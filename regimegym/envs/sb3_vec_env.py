@@ -7,14 +7,17 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.utils.seeding import np_random
+from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 from regimegym.common.checks import check_at_least
 from regimegym.envs.batch import AccountBatch
 from regimegym.envs.default_market import default_tape
+from regimegym.envs.episodes import ResetOptions, reset_options
 from regimegym.envs.results import LOG_RETURN, REWARD, TRADED
 from regimegym.envs.settings import EnvSettings
+from regimegym.envs.stages import Stage
 from regimegym.envs.state import EQUITY, EXPOSURE, REWARD_SUM
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
@@ -26,7 +29,9 @@ class TradingVecEnv(VecEnv):
     """N accounts on one tape, number by number what N TradingEnv in a DummyVecEnv would be.
 
     Account i draws its starts from a generator of its own, seeded `random_seed + i`, or by
-    `seed(s)` with `s + i` from the next reset on. Infos of finished episodes hold what Monitor
+    `seed(s)` with `s + i` from the next reset on; `set_options` takes the reset options of
+    TradingEnv. Each account has one info dictionary, written anew at every step: copy what you
+    keep. Infos of finished episodes are dictionaries of their own that also hold what Monitor
     would write: `episode` {r, l, t}; and `terminal_observation`, `TimeLimit.truncated`.
 
     Args:
@@ -47,22 +52,48 @@ class TradingVecEnv(VecEnv):
         check_at_least("n_envs", n_envs, 1)
         tape = default_tape() if tape is None else tape
         self.batch = AccountBatch(n_envs, tape, settings or EnvSettings(), rows, observation)
-        self.tape, self.settings, self.rows = self.batch.tape, self.batch.settings, self.batch.limits
+        self.rows = self.batch.limits
         self.render_mode = None
         super().__init__(n_envs, self.batch.space, self.batch.actions.space)
+        self.metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
+        self._step_infos: list[dict[str, Any]] = [{} for _ in range(n_envs)]
         self._began = time.perf_counter()
         self._generators: list[np.random.Generator] = []
         self._actions: np.ndarray | None = None
         self._seeds = [random_seed + i for i in range(n_envs)]
 
+    @property
+    def tape(self) -> MarketTape:
+        """The market the environment was built on."""
+        return self.batch.tapes[0]
+
+    @property
+    def tapes(self) -> tuple[MarketTape, ...]:
+        """It and the tapes of all stages so far; `tape` in an info is an index into them."""
+        return tuple(self.batch.tapes)
+
+    @property
+    def settings(self) -> EnvSettings:
+        """Those of the newest stage."""
+        return self.batch.settings
+
+    def set_stage(self, stage: Stage) -> None:
+        """Every account begins its next episode as `stage` says. Raises as Stage says."""
+        self.batch.set_stage(stage)
+
+    def action_masks(self) -> np.ndarray:
+        """(N, A) bool, the admissible actions; see ActionTranslator.masks."""
+        return self.batch.masks()
+
     def reset(self) -> dict[str, np.ndarray]:
-        """Begin N episodes; seeds set before apply once."""
+        """Begin N episodes; seeds and options set before apply once."""
+        options = [reset_options(option) for option in self._options]
         if self._seeds[0] is not None:
             self._generators = [np_random(seed)[0] for seed in self._seeds]
             self.batch.episodes[:] = 0
         self._reset_seeds()
         self._reset_options()
-        self._begin(range(self.num_envs))
+        self._begin(range(self.num_envs), options)
         return self.batch.observe()
 
     def step_async(self, actions: np.ndarray) -> None:
@@ -72,16 +103,17 @@ class TradingVecEnv(VecEnv):
     def step_wait(self) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, list[dict[str, Any]]]:
         """One decision of every account; those whose episode ends stand in a new one afterwards."""
         batch, n = self.batch, self.num_envs
-        rows = batch.rows.copy()
+        standing = (batch.tape_rows, batch.tape_indices, batch.regimes)
         batch.step(self._actions)
         rewards = batch.result.values[REWARD, :n].astype(np.float32)
         dones = batch.terminated | batch.truncated
-        infos = self._infos(rows)
+        infos = self._infos(*standing)
         observation = batch.observe()
         ended = np.flatnonzero(dones)
         if len(ended):
             for i in ended:
-                infos[i] |= self._ended(int(i), {name: value[i].copy() for name, value in observation.items()})
+                last = {name: value[i].copy() for name, value in observation.items()}
+                infos[i] = infos[i] | self._ended(int(i), last)
             self._begin(ended)
             observation = batch.observe()
         return observation, rewards, dones, infos
@@ -101,54 +133,66 @@ class TradingVecEnv(VecEnv):
     def env_method(
         self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Call `action_masks`; no other method belongs to a single account."""
+        """Call `action_masks` of each account, or `set_stage` once for all of them.
+
+        Raises:
+            AttributeError: no other method belongs to the accounts.
+        """
+        which = list(self._get_indices(indices))
+        if method_name == "set_stage":
+            self.set_stage(*method_args, **method_kwargs)
+            return [None for _ in which]
         if method_name != "action_masks":
             raise AttributeError(f"TradingVecEnv has no method '{method_name}' of single accounts")
-        masks = self.batch.actions.masks(self.num_envs)
-        return [masks[i] for i in self._get_indices(indices)]
+        masks = self.action_masks()
+        return [masks[i] for i in which]
 
     def has_attr(self, attr_name: str) -> bool:
         """Whether get_attr or env_method know the name."""
-        return attr_name == "action_masks" or hasattr(self, attr_name)
+        return hasattr(self, attr_name)
 
     def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper], indices: Indices = None) -> list[bool]:
         """True for Monitor, whose episode statistics this class writes itself."""
         return [wrapper_class is Monitor for _ in self._get_indices(indices)]
 
-    def _begin(self, which: Sequence[int] | np.ndarray) -> None:
-        self.batch.reset(which, self._generators)
+    def _begin(self, which: Sequence[int] | np.ndarray, options: list[ResetOptions] | None = None) -> None:
+        batch = self.batch
+        batch.reset(which, self._generators, options)
+        rows, tapes, regimes = batch.tape_rows, batch.tape_indices, batch.regimes
         for i in which:
-            row = int(self.batch.rows[i])
             self.reset_infos[i] = {
-                "row": row,
-                "regime": int(self.tape.regimes[row]),
-                "equity": float(self.batch.accounts.equity[i]),
+                "row": int(rows[i]),
+                "tape": int(tapes[i]),
+                "regime": int(regimes[i]),
+                "equity": float(batch.accounts.equity[i]),
                 "exposure": 0.0,
             }
 
-    def _infos(self, rows: np.ndarray) -> list[dict[str, Any]]:
+    def _infos(self, rows: np.ndarray, tapes: np.ndarray, regimes: np.ndarray) -> list[dict[str, Any]]:
+        """The infos of the decisions taken on `rows`, in the accounts' own dictionaries."""
         n, accounts, result = self.num_envs, self.batch.accounts.values, self.batch.result.values
         columns = (
             rows.tolist(),
-            self.tape.regimes[rows].tolist(),
+            tapes.tolist(),
+            regimes.tolist(),
             result[LOG_RETURN, :n].tolist(),
             accounts[EQUITY, :n].tolist(),
             accounts[EXPOSURE, :n].tolist(),
             (result[TRADED, :n] > 0).tolist(),
             self.batch.truncated.tolist(),
         )
-        return [
-            {
-                "row": row,
-                "regime": regime,
-                "log_return": log_return,
-                "equity": equity,
-                "exposure": exposure,
-                "traded": traded,
-                "TimeLimit.truncated": truncated,
-            }
-            for row, regime, log_return, equity, exposure, traded, truncated in zip(*columns, strict=True)
-        ]
+        for info, row, tape, regime, log_return, equity, exposure, traded, truncated in zip(
+            self._step_infos, *columns, strict=True
+        ):
+            info["row"] = row
+            info["tape"] = tape
+            info["regime"] = regime
+            info["log_return"] = log_return
+            info["equity"] = equity
+            info["exposure"] = exposure
+            info["traded"] = traded
+            info["TimeLimit.truncated"] = truncated
+        return self._step_infos.copy()
 
     def _ended(self, i: int, last_observation: dict[str, np.ndarray]) -> dict[str, Any]:
         end = self.batch.episode_end(i)

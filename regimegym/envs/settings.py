@@ -1,6 +1,6 @@
 """Settings of the environment, validated once at construction (DEFINITIONS §5 and §6)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -14,6 +14,7 @@ from regimegym.common.checks import (
     check_positive,
 )
 from regimegym.common.errors import ConfigError
+from regimegym.common.regimes import REGIMES
 from regimegym.envs.order_settings import OrderSettings
 from regimegym.envs.reward_settings import RewardSettings
 
@@ -142,28 +143,84 @@ class ActionSettings:
 
 @dataclass(frozen=True)
 class EpisodeSettings:
-    """Shape of an episode and of its market observation.
+    """Shape of an episode, where it may begin, and its market observation.
+
+    An episode is always contiguous: it lies within one segment of the tape. `regimes` and `starts`
+    narrow the rows on which one may begin; `start` and `symbol_weights` say how they are chosen.
 
     Attributes:
         window: bars of history in an observation.
-        length: decisions of an episode; it spans length + 1 rows.
-        start: `random` start rows, or `sequential` episodes that tile the rows in order.
+        length: decisions of an episode, which spans length + 1 rows; null goes on to the end of
+            the segment (of the allowed rows) and takes `window` decisions at least.
+        start: `random` start rows, or `sequential`: episodes that tile the rows in order.
+        symbol_weights: weight of each symbol that is drawn from, every start of a symbol equally
+            likely; null: every start row equally likely. Only with `random`.
+        regimes: names of common.regimes.Regime; only episodes whose dominant regime (the most
+            frequent causal label of their decisions) is one of them. null: all.
+        starts: list of (symbol, start) on which episodes begin; start is a row counted from 0
+            within the symbol, or a time as ISO text (UTC). null: every possible row.
     """
 
     window: int = 30
-    length: int = 512
+    length: int | None = 512
     start: str = "random"
+    symbol_weights: Mapping[str, float] | None = None
+    regimes: Sequence[str] | None = None
+    starts: Sequence[tuple[str, int | str]] | None = None
 
     def __post_init__(self) -> None:
         check_at_least("window", self.window, 1)
-        check_at_least("length", self.length, 2)
         check_choice("start", self.start, STARTS)
-        if self.window > self.length:
+        if self.length is not None:
+            check_at_least("length", self.length, 2)
+            if self.window > self.length:
+                raise ConfigError(
+                    "window-too-long",
+                    f"a window longer than the episode: 'window' is {self.window} bars,"
+                    f" 'length' {self.length} decisions",
+                    needed="window ≤ length",
+                )
+        if self.symbol_weights is not None:
+            self._check_weights(self.symbol_weights)
+        if self.regimes is not None:
+            names = [str(name).lower() for name in self.regimes]
+            _check_not_empty("regimes", names)
+            for name in names:
+                check_choice("regimes", name, [regime.name.lower() for regime in REGIMES])
+            object.__setattr__(self, "regimes", tuple(names))
+        if self.starts is not None:
+            object.__setattr__(self, "starts", tuple(_checked_start(start) for start in self.starts))
+            _check_not_empty("starts", self.starts)
+
+    @property
+    def least_length(self) -> int:
+        """Decisions that the shortest episode takes."""
+        return max(self.window, 2) if self.length is None else self.length
+
+    def _check_weights(self, weights: Mapping[str, float]) -> None:
+        _check_not_empty("symbol_weights", weights)
+        for symbol, weight in weights.items():
+            check_positive(f"symbol_weights.{symbol}", weight)
+        if self.start != "random":
             raise ConfigError(
-                "window-too-long",
-                f"a window longer than the episode: 'window' is {self.window} bars, 'length' {self.length} decisions",
-                needed="window ≤ length",
+                "weights-without-chance",
+                f"'symbol_weights' are for random starts, and 'start' is {self.start}",
+                needed="start: random, or symbol_weights: null",
             )
+
+
+def _check_not_empty(name: str, values: Collection) -> None:
+    if not values:
+        raise ConfigError("nothing-allowed", f"'{name}' is empty", needed="one or more, or null for all")
+
+
+def _checked_start(start: Sequence) -> tuple[str, int | str]:
+    is_pair = isinstance(start, Sequence) and not isinstance(start, str) and len(start) == 2
+    if not is_pair or isinstance(start[1], bool) or not isinstance(start[1], int | str):
+        raise ConfigError(
+            "bad-start", f"each of 'starts' is a pair (symbol, row or time), got {start!r}", needed="[BTC, 1200]"
+        )
+    return str(start[0]), start[1]
 
 
 @dataclass(frozen=True)

@@ -5,36 +5,48 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from regimegym.common.errors import ConfigError, RegimeGymError
+from regimegym.common.errors import ConfigError, RegimeGymError, nearest_name
 from regimegym.envs.batch import AccountBatch
 from regimegym.envs.default_market import default_tape
+from regimegym.envs.episodes import reset_options
+from regimegym.envs.render import EpisodeHistory, Window, draw_frame, has_display, plot_episode
 from regimegym.envs.results import LOG_RETURN, REWARD, TRADED
 from regimegym.envs.settings import EnvSettings
+from regimegym.envs.stages import Stage
 from regimegym.envs.state import CASH, EQUITY, EXPOSURE, UNITS
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
 
+RENDER_MODES = ("ansi", "rgb_array", "human")
+
 
 class TradingEnv(gymnasium.Env):
-    """Trade one instrument along a tape (DEFINITIONS §5 and §6).
+    """Trade along a tape (DEFINITIONS §5 and §6).
 
     An observation on row t holds bars up to and including t. `step` fills the order (by default at
     the next open) and carries the account to close t+1. `terminated` is a liquidation, `truncated`
-    the end of the episode's length.
+    the end of the episode's length; never both.
+
+    An info holds `row` and `tape` of the decision (or of the start), its `regime`, `equity` and
+    `exposure`; of a step also `log_return` (unshaped) and `traded`; of an episode's last step also
+    the fields of envs.batch.EpisodeEnd. With several tapes (`set_stage`) an observed reference is
+    tape · T + row.
 
     Args:
         tape: the market; a small built-in synthetic one where None.
         settings: EnvSettings; the defaults where None.
         rows: rows of the tape episodes may use; all after the warm-up where None.
         observation: `window` (features of the last W bars) or `reference` (the tape row).
-        render_mode: `ansi` or None.
+        render_mode: `ansi` (one line), `rgb_array` (a picture), `human` (a window) or None. The
+            `metadata` of an environment lists `human` only where a window can be opened.
 
     Raises:
         DataError: too few rows for one episode.
         ConfigError: an unknown observation or render mode.
+        MachineError: `human` where no window can be opened.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012
+    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 20}  # noqa: RUF012
 
     def __init__(
         self,
@@ -44,35 +56,69 @@ class TradingEnv(gymnasium.Env):
         observation: str = "window",
         render_mode: str | None = None,
     ) -> None:
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ConfigError("unknown-render-mode", f"'render_mode' must be ansi or None, got '{render_mode}'")
+        if render_mode not in (None, *RENDER_MODES):
+            raise ConfigError(
+                "unknown-render-mode",
+                f"'render_mode' must be {', '.join(RENDER_MODES)} or None, got '{render_mode}'",
+                nearest=nearest_name(str(render_mode), RENDER_MODES),
+            )
+        self._window = Window("Regime Gym") if render_mode == "human" else None
+        modes = [mode for mode in RENDER_MODES if mode != "human" or has_display()]
+        self.metadata = self.metadata | {"render_modes": modes}  # gymnasium's checker tries every one
         tape = default_tape() if tape is None else tape
         self.batch = AccountBatch(1, tape, settings or EnvSettings(), rows, observation)
-        self.tape, self.settings, self.rows = self.batch.tape, self.batch.settings, self.batch.limits
+        self.rows = self.batch.limits
         self.render_mode = render_mode
         self.observation_space = self.batch.space
         self.action_space = self.batch.actions.space
         self._running = False
+        self._history: EpisodeHistory | None = None
+
+    @property
+    def tape(self) -> MarketTape:
+        """The market the environment was built on."""
+        return self.batch.tapes[0]
+
+    @property
+    def tapes(self) -> tuple[MarketTape, ...]:
+        """It and the tapes of all stages so far; `tape` in an info is an index into them."""
+        return tuple(self.batch.tapes)
+
+    @property
+    def settings(self) -> EnvSettings:
+        """Those of the newest stage."""
+        return self.batch.settings
+
+    def set_stage(self, stage: Stage) -> None:
+        """The next reset begins an episode as `stage` says. Raises as Stage says."""
+        self.batch.set_stage(stage)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Begin an episode; `seed` decides its start row. There are no `options`."""
+        """Begin an episode; `seed` decides its start row.
+
+        Args:
+            seed: of the starts from now on; None goes on drawing.
+            options: `symbol`, and `start`: a row counted from 0 within the symbol, or a time as
+                ISO text (UTC), which stands for the first bar that begins at it or later.
+
+        Raises:
+            ConfigError, DataError: an option that is unknown, or names no possible start.
+        """
+        where = reset_options(options)
         super().reset(seed=seed)
-        if options:
-            raise ConfigError("unknown-option", f"reset has no options, got {', '.join(options)}")
         if seed is not None:
             self.batch.episodes[:] = 0
-        self.batch.reset([0], [self.np_random])
+        self.batch.reset([0], [self.np_random], [where])
         self._running = True
-        row = int(self.batch.rows[0])
-        values = self.batch.accounts.values
-        info = {
-            "row": row,
-            "regime": int(self.tape.regimes[row]),
-            "equity": float(values[EQUITY, 0]),
-            "exposure": 0.0,
-        }
+        equity = float(self.batch.accounts.values[EQUITY, 0])
+        info = self._standing() | {"equity": equity, "exposure": 0.0}
+        if self.render_mode is not None:
+            length = int(self.batch.last_references[0] - self.batch.references[0])
+            tape = self.batch.tapes[info["tape"]]
+            self._history = EpisodeHistory(tape, info["row"], info["row"] + length, equity)
+            self._show()
         return self._observation(), info
 
     def step(self, action: Any) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
@@ -84,37 +130,76 @@ class TradingEnv(gymnasium.Env):
         if not self._running:
             raise RegimeGymError("no-episode", "step was called without an episode: call reset first")
         batch = self.batch
-        row = int(batch.rows[0])
+        info = self._standing()
         batch.step(action)
         accounts, result = batch.accounts.values, batch.result.values
         terminated, truncated = bool(batch.terminated[0]), bool(batch.truncated[0])
-        info = {
-            "row": row,
-            "regime": int(self.tape.regimes[row]),
-            "log_return": float(result[LOG_RETURN, 0]),
-            "equity": float(accounts[EQUITY, 0]),
-            "exposure": float(accounts[EXPOSURE, 0]),
-            "traded": bool(result[TRADED, 0]),
-        }
+        info["log_return"] = float(result[LOG_RETURN, 0])
+        info["equity"] = float(accounts[EQUITY, 0])
+        info["exposure"] = float(accounts[EXPOSURE, 0])
+        info["traded"] = bool(result[TRADED, 0])
+        if self._history is not None:
+            self._history.add(info["equity"], float(accounts[EQUITY, 1]), batch.fills_of(0))
+            self._show()
         if terminated or truncated:
             self._running = False
             info |= batch.episode_end(0)._asdict()
         return self._observation(), float(result[REWARD, 0]), terminated, truncated, info
 
     def action_masks(self) -> np.ndarray:
-        """(A,) bool, the admissible actions (all of them); for algorithms that mask."""
-        return self.batch.actions.masks(1)[0]
+        """(A,) bool, the admissible actions; see ActionTranslator.masks."""
+        return self.batch.masks()[0]
 
-    def render(self) -> str | None:
-        """One line: row, close, units, cash, equity, exposure; None without a render mode."""
-        if self.render_mode is None:
+    def render(self) -> str | np.ndarray | None:
+        """The episode so far, before the first reset None.
+
+        Returns:
+            `ansi`: one line with row, close, units, cash, equity, exposure; `rgb_array`:
+            (480, 640, 3) uint8; `human`: None, the window shows each step by itself.
+        """
+        if self._history is None or self.render_mode == "human":
             return None
-        row = int(self.batch.rows[0])
-        values = self.batch.accounts.values[:, 0]
-        return (
-            f"row {row}  close {self.tape.close[row]:.6g}  units {values[UNITS]:.6g}"
-            f"  cash {values[CASH]:.2f}  equity {values[EQUITY]:.2f}  exposure {values[EXPOSURE]:+.3f}"
-        )
+        return draw_frame(self._history) if self.render_mode == "rgb_array" else self._line(self._history)
+
+    def episode_figure(self) -> Any:
+        """The episode so far as a plotly Figure: price with trades, equity, drawdown.
+
+        Raises:
+            ConfigError: nothing was recorded, because there is no render mode or no episode.
+            MachineError: plotly is not installed.
+        """
+        if self._history is None:
+            raise ConfigError(
+                "nothing-recorded",
+                "there is no recorded episode to plot",
+                needed="an environment built with a render_mode (rgb_array) and a reset",
+            )
+        return plot_episode(self._history)
+
+    def close(self) -> None:
+        """Close the window, where there is one."""
+        if self._window is not None:
+            self._window.close()
+            self._window = None
+
+    def _standing(self) -> dict[str, Any]:
+        reference = int(self.batch.references[0])
+        tape, row = divmod(reference, len(self.batch.tapes[0]))
+        return {"row": row, "tape": tape, "regime": int(self.batch.bars["regime"][reference])}
 
     def _observation(self) -> dict[str, np.ndarray]:
         return {name: value[0] for name, value in self.batch.observe().items()}
+
+    def _show(self) -> None:
+        """In mode `human`, draw the episode so far into the window."""
+        if self._window is None:
+            return
+        assert self._history is not None
+        self._window.show(draw_frame(self._history), self.metadata["render_fps"])
+
+    def _line(self, history: EpisodeHistory) -> str:
+        values = self.batch.accounts.values[:, 0]
+        return (
+            f"row {history.row}  close {history.tape.close[history.row]:.6g}  units {values[UNITS]:.6g}"
+            f"  cash {values[CASH]:.2f}  equity {values[EQUITY]:.2f}  exposure {values[EXPOSURE]:+.3f}"
+        )

@@ -1,5 +1,6 @@
 """TradingVectorEnv: N accounts as one gymnasium vector environment."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,10 @@ from regimegym.common.checks import check_at_least
 from regimegym.common.errors import ConfigError
 from regimegym.envs.batch import AccountBatch, EpisodeEnd
 from regimegym.envs.default_market import default_tape
+from regimegym.envs.episodes import ResetOptions, reset_options
 from regimegym.envs.settings import EnvSettings
+from regimegym.envs.stages import Stage
+from regimegym.envs.state import REWARD_SUM
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
 
@@ -23,7 +27,8 @@ class TradingVectorEnv(VectorEnv):
     Account i draws its starts from a generator of its own, seeded `seed + i`. An episode that ends
     begins anew in the same step (AutoresetMode.SAME_STEP): the observation returned is the new
     episode's first, the last one of the old lies in `infos["final_obs"]`, its info in
-    `infos["final_info"]`.
+    `infos["final_info"]`, with `episode` {r, l, t} as RecordEpisodeStatistics would write it.
+    The masks of infos that every account has are one read-only array.
 
     Args:
         num_envs: N ≥ 1.
@@ -44,23 +49,46 @@ class TradingVectorEnv(VectorEnv):
         tape = default_tape() if tape is None else tape
         self.num_envs = num_envs
         self.batch = AccountBatch(num_envs, tape, settings or EnvSettings(), rows, observation)
-        self.tape, self.settings, self.rows = self.batch.tape, self.batch.settings, self.batch.limits
+        self.rows = self.batch.limits
         self.single_observation_space = self.batch.space
         self.single_action_space = self.batch.actions.space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._generators: list[np.random.Generator] = []
+        self._began = np.zeros(num_envs)  # seconds of perf_counter
+        self._everyone = np.ones(num_envs, bool)
+        self._everyone.flags.writeable = False
+
+    @property
+    def tape(self) -> MarketTape:
+        """The market the environment was built on."""
+        return self.batch.tapes[0]
+
+    @property
+    def tapes(self) -> tuple[MarketTape, ...]:
+        """It and the tapes of all stages so far; `tape` in an info is an index into them."""
+        return tuple(self.batch.tapes)
+
+    @property
+    def settings(self) -> EnvSettings:
+        """Those of the newest stage."""
+        return self.batch.settings
+
+    def set_stage(self, stage: Stage) -> None:
+        """Every account begins its next episode as `stage` says. Raises as Stage says."""
+        self.batch.set_stage(stage)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Begin N episodes; account i is seeded with `seed + i`, or `seed[i]`. There are no `options`."""
-        if options:
-            raise ConfigError("unknown-option", f"reset has no options, got {', '.join(options)}")
+        """Begin N episodes; account i is seeded with `seed + i`, or `seed[i]`.
+
+        `options` are those of TradingEnv, for all accounts.
+        """
+        where = reset_options(options)
         self._seed(seed)
-        everyone = np.ones(self.num_envs, bool)
-        self.batch.reset(np.flatnonzero(everyone), self._generators)
-        return self.batch.observe(), _with_masks(self._begun(), everyone)
+        self._reset(np.arange(self.num_envs), [where] * self.num_envs)
+        return self.batch.observe(), self._with_all(self._begun())
 
     def step(
         self, actions: np.ndarray
@@ -71,15 +99,13 @@ class TradingVectorEnv(VectorEnv):
             RegimeGymError: an action is NaN or outside the space; names the account.
         """
         batch, n = self.batch, self.num_envs
-        rows = batch.rows.copy()
+        infos = self._standing()
         batch.step(actions)
         result = batch.result
         observation = batch.observe()
         rewards = result.reward[:n].copy()
         terminated, truncated = batch.terminated.copy(), batch.truncated.copy()
-        infos = {
-            "row": rows,
-            "regime": self.tape.regimes[rows].astype(np.int64),
+        infos |= {
             "log_return": result.log_return[:n].copy(),
             "equity": batch.accounts.equity[:n].copy(),
             "exposure": batch.accounts.exposure[:n].copy(),
@@ -89,12 +115,12 @@ class TradingVectorEnv(VectorEnv):
         if len(ended):
             observation, infos = self._begin_anew(ended, observation, infos)
         else:
-            infos = _with_masks(infos, np.ones(n, bool))
+            infos = self._with_all(infos)
         return observation, rewards, terminated, truncated, infos
 
     def action_masks(self) -> np.ndarray:
-        """(N, A) bool, the admissible actions (all of them)."""
-        return self.batch.actions.masks(self.num_envs)
+        """(N, A) bool, the admissible actions; see ActionTranslator.masks."""
+        return self.batch.masks()
 
     def _seed(self, seed: int | list[int | None] | None) -> None:
         if seed is None and self._generators:
@@ -108,25 +134,38 @@ class TradingVectorEnv(VectorEnv):
         self._np_random, self._np_random_seed = self._generators[0], seeds[0]
         self.batch.episodes[:] = 0
 
+    def _reset(self, which: np.ndarray, options: list[ResetOptions] | None = None) -> None:
+        self.batch.reset(which, self._generators, options)
+        self._began[which] = time.perf_counter()
+
+    def _standing(self) -> dict[str, np.ndarray]:
+        """Where every account stands."""
+        batch = self.batch
+        return {"row": batch.tape_rows, "tape": batch.tape_indices, "regime": batch.regimes}
+
     def _begun(self) -> dict[str, np.ndarray]:
-        """What every account's info says of the row it stands on."""
-        rows, n = self.batch.rows, self.num_envs
-        return {
-            "row": rows.copy(),
-            "regime": self.tape.regimes[rows].astype(np.int64),
+        """What every account's info says at the start of an episode."""
+        n = self.num_envs
+        return self._standing() | {
             "equity": self.batch.accounts.equity[:n].copy(),
             "exposure": self.batch.accounts.exposure[:n].copy(),
         }
 
-    def _end_infos(self, ended: np.ndarray) -> dict[str, np.ndarray]:
+    def _end_infos(self, ended: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
         """Statistics of the finished episodes, (N,) each; 0 where none finished."""
         ends = [self.batch.episode_end(int(i)) for i in ended]
-        columns = {}
+        columns: dict[str, Any] = {}
         for name in EpisodeEnd._fields:
             values = np.array([getattr(end, name) for end in ends])
             columns[name] = np.zeros(self.num_envs, values.dtype)
             columns[name][ended] = values
-        return columns
+        seconds = np.round(time.perf_counter() - self._began, 6)
+        episode = {
+            "r": _where(mask, self.batch.accounts.values[REWARD_SUM, : self.num_envs]),
+            "l": columns["episode_length"],
+            "t": _where(mask, seconds),
+        }
+        return columns | {"episode": _with_masks(episode, mask)}
 
     def _begin_anew(
         self, ended: np.ndarray, last: dict[str, np.ndarray], infos: dict[str, np.ndarray]
@@ -137,17 +176,20 @@ class TradingVectorEnv(VectorEnv):
         final_obs = np.full(self.num_envs, None, object)
         for i in ended:
             final_obs[i] = {name: value[i].copy() for name, value in last.items()}
-        final_info = {name: _where(mask, value) for name, value in infos.items()} | self._end_infos(ended)
-        self.batch.reset(ended, self._generators)
+        final_info = {name: _where(mask, value) for name, value in infos.items()} | self._end_infos(ended, mask)
+        self._reset(ended)
         begun = self._begun()
         merged: dict[str, Any] = {"final_obs": final_obs, "_final_obs": mask}
         merged |= {"final_info": _with_masks(final_info, mask), "_final_info": mask.copy()}
         for name, value in infos.items():
             if name in begun:
-                merged |= _with_masks({name: np.where(mask, begun[name], value)}, np.ones_like(mask))
+                merged |= self._with_all({name: np.where(mask, begun[name], value)})
             elif not mask.all():  # gymnasium leaves out what no account has
                 merged |= _with_masks({name: _where(~mask, value)}, ~mask)
         return self.batch.observe(), merged
+
+    def _with_all(self, infos: dict[str, np.ndarray]) -> dict[str, Any]:
+        return infos | {f"_{name}": self._everyone for name in infos}
 
 
 def _where(mask: np.ndarray, value: np.ndarray) -> np.ndarray:
@@ -155,6 +197,6 @@ def _where(mask: np.ndarray, value: np.ndarray) -> np.ndarray:
     return np.where(mask, value, np.zeros((), value.dtype))
 
 
-def _with_masks(infos: dict[str, np.ndarray], mask: np.ndarray) -> dict[str, np.ndarray]:
+def _with_masks(infos: dict[str, Any], mask: np.ndarray) -> dict[str, Any]:
     """gymnasium's convention: beside every `name` stands `_name`, True where an account has it."""
     return infos | {f"_{name}": mask.copy() for name in infos}

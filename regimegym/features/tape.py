@@ -5,11 +5,13 @@ may hold several contiguous segments (symbols, or histories cut at long gaps) on
 other; no window, return or episode ever crosses from one segment into the next.
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from regimegym.common.errors import DataError
 from regimegym.common.regimes import UNKNOWN_PROBABILITIES, Regime
 from regimegym.features.bars import Bars, freeze_arrays
 
@@ -79,6 +81,15 @@ class MarketTape:
         """Name of the first segment's instrument."""
         return self.segments[0].symbol
 
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Names of the instruments, each once, in the order of their first segments."""
+        return tuple(dict.fromkeys(segment.symbol for segment in self.segments))
+
+    def segment_of(self, row: int) -> Segment:
+        """The segment that holds `row`, 0 ≤ row < T."""
+        return next(segment for segment in self.segments if row < segment.stop)
+
     def windows(self, rows: np.ndarray, length: int) -> np.ndarray:
         """Feature windows (N, length, F) float32 that end at and include each of `rows` (N,).
 
@@ -90,6 +101,87 @@ class MarketTape:
         out = self.features[np.where(inside, steps, 0)]
         out[~inside] = 0.0
         return out
+
+
+def join_tapes(tapes: Sequence[MarketTape], periods_per_year: float | None = None) -> MarketTape:
+    """One tape of several: rows one behind the other, every segment kept apart.
+
+    Args:
+        tapes: the markets, all with the same features in the same order and the same timeframe.
+        periods_per_year: bars per year of the joined tape; needed where the tapes differ, since
+            carry per bar counts with one number (`carry_clock: elapsed` does not use it).
+
+    Returns:
+        A tape of Σ T rows; row r of tape k is row r + (T_0 + … + T_{k−1}).
+
+    Raises:
+        DataError: no tapes, other features, another timeframe, or several numbers of periods per
+            year and none chosen.
+    """
+    if not tapes:
+        raise DataError("nothing-to-join", "join_tapes was given no tapes", needed="one tape or more")
+    for tape in tapes[1:]:
+        _check_joinable(tapes[0], tape)
+    offsets = np.cumsum([0, *map(len, tapes)]).tolist()
+    if any(tape.funding_rate is not None for tape in tapes):
+        tapes = [tape if tape.funding_rate is not None else _without_funding(tape) for tape in tapes]
+    columns: dict[str, Any] = {
+        field.name: np.concatenate([getattr(tape, field.name) for tape in tapes])
+        for field in fields(MarketTape)
+        if isinstance(getattr(tapes[0], field.name), np.ndarray)
+    }
+    columns["segment_start"] += np.repeat(offsets[:-1], [len(tape) for tape in tapes])
+    segments = [
+        Segment(symbol, start + offset, stop + offset, first_row + offset)
+        for tape, offset in zip(tapes, offsets, strict=False)
+        for symbol, start, stop, first_row in tape.segments
+    ]
+    return replace(
+        tapes[0],
+        **columns,
+        segments=tuple(segments),
+        periods_per_year=_one_calendar(tapes) if periods_per_year is None else periods_per_year,
+    )
+
+
+def _without_funding(tape: MarketTape) -> MarketTape:
+    """Nobody pays on `tape`, said as a column."""
+    return replace(tape, funding_rate=np.zeros(len(tape)))
+
+
+def _check_joinable(first: MarketTape, other: MarketTape) -> None:
+    if other.feature_names != first.feature_names:
+        raise DataError(
+            "other-features",
+            f"the tapes of {first.symbol} and {other.symbol} do not hold the same features",
+            needed=", ".join(first.feature_names),
+            found=", ".join(other.feature_names),
+            help=("build both with the same feature settings",),
+        )
+    if other.timeframe_ns != first.timeframe_ns:
+        minutes = [tape.timeframe_ns / 60e9 for tape in (first, other)]
+        raise DataError(
+            "other-timeframe",
+            f"bars of {minutes[0]:g} and of {minutes[1]:g} minutes cannot stand on one tape",
+            needed=f"one timeframe: {first.symbol} has {minutes[0]:g} minutes",
+            found=f"{other.symbol} has {minutes[1]:g} minutes",
+            help=("give each timeframe an environment of its own",),
+        )
+
+
+def _one_calendar(tapes: Sequence[MarketTape]) -> float:
+    numbers = {tape.symbol: tape.periods_per_year for tape in tapes}
+    if len(set(numbers.values())) > 1:
+        raise DataError(
+            "several-calendars",
+            "the tapes differ in bars per year, and carry per bar counts with one number",
+            found=", ".join(f"{symbol} {number:g}" for symbol, number in numbers.items()),
+            help=(
+                "choose one: join_tapes(tapes, periods_per_year=…);",
+                "exact for every symbol is account.carry_clock=elapsed",
+            ),
+        )
+    return tapes[0].periods_per_year
 
 
 def price_tape(bars: Bars) -> MarketTape:

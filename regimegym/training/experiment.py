@@ -66,5 +66,5 @@ def split_market(config: DictConfig, market: Market, settings: EnvSettings) -> S
         market.table.warm_up,
         build(config.split),
         purge=episode.window,
-        least=episode.length + 1,
+        least=episode.least_length + 1,
     )

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from itertools import product
 
 import gymnasium
 import numpy as np
@@ -13,16 +14,32 @@ from tapes import random_tape
 
 import regimegym  # noqa: F401  registers the ids
 from regimegym.envs.observation import OBSERVATIONS
-from regimegym.envs.settings import ACTION_MODES, ActionSettings, EnvSettings, EpisodeSettings
+from regimegym.envs.reward_settings import REWARD_KINDS
+from regimegym.envs.settings import (
+    ACTION_MODES,
+    ActionSettings,
+    EnvSettings,
+    EpisodeSettings,
+    RewardSettings,
+)
 
-CASES = [(mode, short, observation) for mode in ACTION_MODES for short in (False, True) for observation in OBSERVATIONS]
+CASES = list(product(ACTION_MODES, (False, True), OBSERVATIONS, REWARD_KINDS))
 # SB3 warns that a window is neither an image nor a flat vector; it is meant to be [W, F].
 window_shape = pytest.mark.filterwarnings("ignore:Your observation market has an unconventional shape")
 
 
-def arguments(mode, short, observation):
+class LogReturn:
+    """A reward of a user's own."""
+
+    def reward(self, step):
+        return 10.0 * step.log_return - step.drawdown
+
+
+def arguments(mode, short, observation, reward="regime_aware"):
     settings = EnvSettings(
-        action=ActionSettings(mode=mode, allow_short=short), episode=EpisodeSettings(window=5, length=20)
+        reward=RewardSettings(kind=reward, rule=LogReturn() if reward == "custom" else None),
+        action=ActionSettings(mode=mode, allow_short=short),
+        episode=EpisodeSettings(window=5, length=20),
     )
     return {"tape": random_tape(100, 1), "settings": settings, "observation": observation}
 
@@ -59,18 +76,14 @@ def test_both_ids_work_without_arguments():
     env = gymnasium.make("regimegym:RegimeTrading-v0")
     observation, info = env.reset(seed=0)
     assert observation["market"].shape[0] == 30
-    assert {"row", "regime", "equity", "exposure"} == set(info)
+    assert {"row", "tape", "regime", "equity", "exposure"} == set(info)
     envs = gymnasium.make_vec("regimegym:RegimeTrading-v0", 2, vectorization_mode="vector_entry_point")
     observations, _ = envs.reset(seed=0)
     np.testing.assert_array_equal(observations["market"][0], observation["market"])
 
 
-def test_ansi_rendering_is_one_line_and_nothing_else_is_offered():
-    env = gymnasium.make("regimegym:RegimeTrading-v0", render_mode="ansi", **arguments("trade", False, "window"))
-    env.reset(seed=0)
-    assert env.render().startswith("row ")
-    assert "\n" not in env.render()
-    assert env.metadata["render_modes"] == ["ansi"]
+def test_a_fresh_environment_of_the_id_passes_the_checker_with_its_render_modes():
+    check_env(gymnasium.make("RegimeTrading-v0", disable_env_checker=True).unwrapped)
 
 
 def test_importing_the_package_loads_nothing_heavy_and_changes_no_global_state():

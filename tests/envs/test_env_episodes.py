@@ -172,19 +172,21 @@ def test_actions_outside_the_space_raise_and_name_the_account():
 def test_a_refused_action_leaves_the_account_as_it_was():
     env = TradingEnv(random_tape(60, 0), settings())
     env.reset(seed=0)
-    row, values = int(env.batch.rows[0]), env.batch.accounts.values.copy()
+    row, values = int(env.batch.references[0]), env.batch.accounts.values.copy()
     with pytest.raises(RegimeGymError):
         env.step(7)
-    assert int(env.batch.rows[0]) == row
+    assert int(env.batch.references[0]) == row
     np.testing.assert_array_equal(env.batch.accounts.values, values)
 
 
 def test_what_reset_and_the_constructor_do_not_know_is_refused():
     tape = random_tape(60, 0)
-    with pytest.raises(ConfigError, match="reset has no options, got start"):
-        TradingEnv(tape, settings()).reset(options={"start": 3})
-    with pytest.raises(ConfigError, match="'render_mode' must be ansi or None, got 'human'"):
-        TradingEnv(tape, settings(), render_mode="human")
+    with pytest.raises(ConfigError, match="reset has no option 'strat'") as caught:
+        TradingEnv(tape, settings()).reset(options={"strat": 3})
+    assert caught.value.nearest == "start"
+    with pytest.raises(ConfigError, match="'render_mode' must be ansi, rgb_array, human or None, got 'rgb'") as caught:
+        TradingEnv(tape, settings(), render_mode="rgb")
+    assert caught.value.nearest == "rgb_array"
     with pytest.raises(ConfigError, match="'observation' must be one of window, reference, got 'windows'"):
         TradingEnv(tape, settings(), observation="windows")
     with pytest.raises(ConfigError, match="'num_envs' must be a whole number ≥ 1, got 0"):

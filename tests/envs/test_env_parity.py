@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers import RecordEpisodeStatistics
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 from tapes import random_tape
@@ -47,9 +48,9 @@ def same(a, b):
 
 @pytest.mark.parametrize("mode", ["trade", "target", "continuous"])
 @pytest.mark.parametrize("observation", OBSERVATIONS)
-def test_the_vector_env_is_n_single_envs(tape, mode, observation):
+def test_the_vector_env_is_n_single_envs_with_their_statistics(tape, mode, observation):
     def single():
-        return TradingEnv(tape, settings(mode), observation=observation)
+        return RecordEpisodeStatistics(TradingEnv(tape, settings(mode), observation=observation))
 
     ours = TradingVectorEnv(N, tape, settings(mode), observation=observation)
     many = SyncVectorEnv([single] * N, autoreset_mode=AutoresetMode.SAME_STEP)
@@ -73,6 +74,8 @@ def compare_infos(got, expected):
                 same(a, b)
         elif isinstance(value, dict):
             compare_infos(got[name], value)
+        elif name == "t":  # seconds
+            assert got[name].shape == value.shape
         else:
             np.testing.assert_array_equal(got[name], value, err_msg=name)
 

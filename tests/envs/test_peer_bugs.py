@@ -58,6 +58,7 @@ class VectorEnv:
 
     def step(self, actions):
         observation, *rest = self.env.step(actions)
+        rest[-1].get("final_info", {}).get("episode", {}).pop("t", None)  # seconds on the clock
         return observation, rest
 
 
@@ -74,7 +75,7 @@ class Sb3Env:
         observation, rewards, dones, infos = self.env.step(actions)
         for info in infos:
             info.get("episode", {}).pop("t", None)  # seconds on the clock
-        return observation, (rewards, dones, infos)
+        return observation, (rewards, dones, [dict(info) for info in infos])  # one dictionary an account
 
 
 ENVIRONMENTS = pytest.mark.parametrize("kind", [OneEnv, VectorEnv, Sb3Env])

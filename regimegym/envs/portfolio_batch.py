@@ -84,7 +84,7 @@ class PortfolioBatch:
         for i in which:
             self.rows[i] = self._next_start(int(i), generators[i])
         self.both_rows[which + self.n] = self.rows[which]
-        self.last_rows[which] = self.rows[which] + self.settings.episode.length
+        self.last_rows[which] = [self.starts.end_of(int(row)) for row in self.rows[which]]
         open_portfolios(self.accounts, np.concatenate([which, which + self.n]), self.settings.account.initial_cash)
         self.targets[which + self.n] = 1.0 / self.tape.n_assets
 

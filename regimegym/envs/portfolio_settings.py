@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from regimegym.common.checks import check_positive
+from regimegym.common.checks import check_flag, check_positive
 from regimegym.common.errors import ConfigError
 from regimegym.envs.settings import AccountSettings, EnvSettings, EpisodeSettings, RewardSettings
 from regimegym.envs.state import rule_record
@@ -12,6 +12,7 @@ from regimegym.features.portfolio_tape import PortfolioTape
 
 SIZINGS = ("post_cost", "pre_cost")
 MARGIN_CHECKS = ("close", "none")
+OF_ONE_INSTRUMENT = ("symbol_weights", "regimes", "starts")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class PortfolioSettings:
             comes first?) and the `intrabar` check (their lows and highs have no common moment).
         allow_short: without it a negative weight means 0.
         reward_scale: κ of the reward κ·ℓ; several instruments have no single regime.
-        episode: window, length and start of the episodes.
+        episode: window, length and start of the episodes; not `symbol_weights`, `regimes` or
+            `starts`, which speak of one instrument.
 
     Raises:
         ConfigError: a setting is out of its range or not defined for several instruments.
@@ -45,8 +47,14 @@ class PortfolioSettings:
                     "not-for-portfolios",
                     f"'{name}' of a portfolio must be one of {', '.join(choices)}, got '{value}'",
                 )
-        if not isinstance(self.allow_short, bool):
-            raise ConfigError("not-a-flag", f"'allow_short' must be true or false, got {self.allow_short!r}")
+        for name in OF_ONE_INSTRUMENT:
+            value = getattr(self.episode, name)
+            if value is not None:
+                raise ConfigError(
+                    "not-for-portfolios",
+                    f"'{name}' speaks of one instrument; of a portfolio it must be null, got {value}",
+                )
+        check_flag("allow_short", self.allow_short)
         check_positive("reward_scale", self.reward_scale)
 
     def rules(self, tape: PortfolioTape) -> np.ndarray:

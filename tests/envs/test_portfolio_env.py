@@ -142,6 +142,17 @@ def test_an_episode_is_cut_after_its_length_and_tells_its_statistics():
         env.step(np.zeros(3))
 
 
+def test_an_episode_without_a_length_goes_on_to_the_last_allowed_row():
+    settings = PortfolioSettings(episode=EpisodeSettings(window=5, length=None))
+    env = PortfolioEnv(random_portfolio(2, 100, 1), settings, rows=RowRange(10, 60))
+    _, first = env.reset(seed=0)
+    truncated, decisions = False, 0
+    while not truncated:
+        *_, truncated, info = env.step(np.zeros(2))
+        decisions += 1
+    assert (info["row"], decisions) == (58, 59 - first["row"])
+
+
 @pytest.mark.parametrize("rebalance", ["on_change", "always"])
 def test_the_twin_bought_equal_weights_once_and_held(rebalance):
     env = PortfolioEnv(**arguments(account=AccountSettings(rebalance=rebalance)))

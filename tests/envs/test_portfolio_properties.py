@@ -11,7 +11,7 @@ from tapes import make_tape
 
 from regimegym.common.errors import ConfigError
 from regimegym.envs.portfolio_settings import PortfolioSettings
-from regimegym.envs.settings import AccountSettings
+from regimegym.envs.settings import AccountSettings, EpisodeSettings
 from regimegym.features.portfolio_tape import align_tapes
 
 DEAR = {"fee_rate": 0.004, "half_spread": 0.002, "slippage": 0.001}
@@ -199,6 +199,13 @@ def test_noise_after_the_next_bar_leaves_the_step_untouched():
 def test_what_has_no_meaning_for_several_instruments_is_refused(name, value):
     with pytest.raises(ConfigError, match=f"'{name}' of a portfolio must be one of .*, got '{value}'"):
         PortfolioSettings(account=AccountSettings(**{name: value}))
+
+
+@pytest.mark.parametrize("choice", [{"regimes": ["uptrend"]}, {"symbol_weights": {"A": 1.0}}, {"starts": [("A", 3)]}])
+def test_episodes_chosen_by_one_instrument_are_refused(choice):
+    name = next(iter(choice))
+    with pytest.raises(ConfigError, match=f"'{name}' speaks of one instrument; of a portfolio it must be null"):
+        PortfolioSettings(episode=EpisodeSettings(**choice))
 
 
 def test_costs_that_no_trade_can_bear_are_refused():

@@ -111,7 +111,7 @@ class AccountBatch:
             values, ring, values, ring, result.values, result.fills,
         )  # fmt: skip
         if self.settings.reward.rule is not None:
-            apply_reward_rule(self.settings.reward.rule, self.bars, self.both_rows, result)
+            apply_reward_rule(self.settings.reward.rule, self.bars, self.both_rows, self.accounts, result)
         self.targets[n:] = KEEP
         self.both_rows += 1
         np.greater(self.accounts.done[:n], 0, out=self.terminated)

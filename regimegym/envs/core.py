@@ -122,7 +122,7 @@ def step_batch(
         result.fills,
     )
     if reward_rule is not None:
-        apply_reward_rule(reward_rule, bars, rows, result)
+        apply_reward_rule(reward_rule, bars, rows, following, result)
     return result
 
 

@@ -15,6 +15,8 @@ def make_tape(
     *,
     half_spread_open=None,
     half_spread_close=None,
+    volume=None,
+    funding_rate=None,
     regimes=None,
     timestamps=None,
     features=None,
@@ -34,7 +36,7 @@ def make_tape(
         high=np.asarray(high, float),
         low=np.asarray(low, float),
         close=close,
-        volume=np.ones(n),
+        volume=np.ones(n) if volume is None else np.asarray(volume, float),
         half_spread_open=np.zeros(n) if half_spread_open is None else np.asarray(half_spread_open, float),
         half_spread_close=np.zeros(n) if half_spread_close is None else np.asarray(half_spread_close, float),
         features=features,
@@ -45,6 +47,7 @@ def make_tape(
         segment_start=segment_start,
         periods_per_year=periods_per_year,
         timeframe_ns=HOUR_NS,
+        funding_rate=None if funding_rate is None else np.asarray(funding_rate, float),
     )
 
 

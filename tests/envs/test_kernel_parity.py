@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from slow_account import Bar, SlowAccount, slow_reward
+from slow_account import Bar, SlowAccount, SlowSharpe, slow_drawdown_penalised, slow_reward
 from tapes import make_tape, random_tape
 
 from regimegym.common.errors import RegimeGymError
@@ -15,13 +15,17 @@ from regimegym.envs.results import FILL_REASONS
 from regimegym.envs.settings import AccountSettings, EnvSettings, RewardSettings
 from regimegym.envs.state import bar_records, new_accounts, rule_record
 
-REASON_OF = {"order": "order", "gap": "gap", "trigger": "trigger", "close": "margin"}
+REASON_OF = {
+    "order": "order", "gap": "gap", "trigger": "trigger", "close": "margin",
+    "stop_loss": "stop_loss", "take_profit": "take_profit",
+}  # fmt: skip
 
 
 def bars_of(tape):
     columns = (
         tape.timestamps, tape.open, tape.high, tape.low, tape.close,
-        tape.half_spread_open, tape.half_spread_close, tape.regimes,
+        tape.half_spread_open, tape.half_spread_close, tape.regimes, tape.volume,
+        np.zeros(len(tape)) if tape.funding_rate is None else tape.funding_rate,
     )  # fmt: skip
     return [Bar(*(value.item() for value in row)) for row in zip(*columns, strict=True)]
 
@@ -33,12 +37,13 @@ def near(value, expected, scale):
 def assert_agrees(tape, env_settings, targets, periods_per_year=8760.0):
     """Step both accounts over `targets` (None = HOLD) and compare every number of every step."""
     bars, rules = bar_records(tape), rule_record(env_settings, periods_per_year)
-    slow = SlowAccount(env_settings.account, bars_of(tape), 0, periods_per_year)
+    slow = SlowAccount(env_settings.account, bars_of(tape), 0, periods_per_year, env_settings.orders)
     accounts = new_accounts(1, env_settings)
+    sharpe = SlowSharpe(env_settings.reward.sharpe_adaptation)
     traded_before, seen = [], []
     window = env_settings.reward.max_trades_window
     for t, target in enumerate(targets):
-        value_t, was_done = accounts.equity[0], slow.done
+        value_t, peak_t, was_done = accounts.equity[0], slow.peak, slow.done
         result = step_batch(bars, rules, np.array([t]), accounts, np.array([np.nan if target is None else target]))
         expected = slow.decide(target)
         scale = env_settings.account.initial_cash
@@ -48,7 +53,7 @@ def assert_agrees(tape, env_settings, targets, periods_per_year=8760.0):
         near(accounts.equity[0], expected.equity, scale)
         assert bool(result.terminated[0]) == slow.done
         assert bool(result.traded[0]) == expected.traded
-        for name in ("credit", "borrow", "debit", "fees"):
+        for name in ("credit", "borrow", "debit", "fees", "funding"):
             near(getattr(result, name)[0], getattr(expected, name), scale)
         near(result.spread[0] + result.slippage[0], expected.spread_and_slippage, scale)
         near(accounts.last_target[0], slow.last_target, 1.0)
@@ -58,16 +63,24 @@ def assert_agrees(tape, env_settings, targets, periods_per_year=8760.0):
             continue
         traded_before.append(expected.traded)
         near(result.exposure_at_fill[0], expected.exposure_at_fill, 1.0)
-        reward = slow_reward(
-            env_settings.reward,
-            value_t=value_t,
-            value_tp1=expected.equity,
-            exposure=expected.exposure_at_fill,
-            trades_in_window=sum(traded_before[-window:]),
-            notional=expected.notional,
-            regime=int(tape.regimes[t]),
-            uptrend_target=min(env_settings.reward.uptrend_target, env_settings.account.max_leverage),
-        )
+        kind = env_settings.reward.kind
+        if kind == "differential_sharpe":
+            reward = env_settings.reward.reward_scale * sharpe.step(result.log_return[0])
+        elif kind == "drawdown_penalised":
+            reward = slow_drawdown_penalised(
+                env_settings.reward, value_t=value_t, value_tp1=expected.equity, peak_t=peak_t
+            )
+        else:
+            reward = slow_reward(
+                env_settings.reward,
+                value_t=value_t,
+                value_tp1=expected.equity,
+                exposure=expected.exposure_at_fill,
+                trades_in_window=sum(traded_before[-window:]),
+                notional=expected.notional,
+                regime=int(tape.regimes[t]),
+                uptrend_target=min(env_settings.reward.uptrend_target, env_settings.account.max_leverage),
+            )
         near(result.reward[0], reward, 100.0)
         seen += [fill.reason for fill in expected.fills]
     return seen

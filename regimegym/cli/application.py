@@ -6,7 +6,9 @@ from collections.abc import Callable
 from math import nan
 
 import hydra
+from hydra.errors import HydraException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from regimegym.common.errors import RegimeGymError
 
@@ -19,15 +21,16 @@ def run_application(name: str, task: Callable[[DictConfig], float | None], words
     With `-m` the task runs once per job; a job that fails on its input does not stop the others.
 
     Raises:
-        RegimeGymError: the first one that a task raised.
-        HydraException: the configuration cannot be composed.
+        RegimeGymError, HydraException, OmegaConfBaseException: the first one that a task raised, or
+            the configuration cannot be composed.
     """
-    failures: list[RegimeGymError] = []
+    failures: list[Exception] = []
 
     def job(config: DictConfig) -> float | None:
+        """The task, its failure kept for later."""
         try:
             return task(config)
-        except RegimeGymError as failure:
+        except (RegimeGymError, HydraException, OmegaConfBaseException) as failure:
             # Hydra would print lines of its own before it raised this again.
             failures.append(failure)
             return nan

@@ -16,7 +16,19 @@ from regimegym.envs.accounting import exposure_of
 from regimegym.envs.core import step_kernel
 from regimegym.envs.costs import half_spread_at_close
 from regimegym.envs.history import AccountHistory, Attribution, bar_fills
-from regimegym.envs.results import BORROW, CREDIT, DEBIT, FEES, FILL, MAX_FILLS, N_FILLS, SLIPPAGE, SPREAD, new_result
+from regimegym.envs.results import (
+    BORROW,
+    CREDIT,
+    DEBIT,
+    FEES,
+    FILL,
+    FUNDING,
+    MAX_FILLS,
+    N_FILLS,
+    SLIPPAGE,
+    SPREAD,
+    new_result,
+)
 from regimegym.envs.settings import AccountSettings, EnvSettings
 from regimegym.envs.state import (
     CASH,
@@ -32,8 +44,21 @@ from regimegym.features.bars import Bars
 from regimegym.features.frames import bars_from_frame
 from regimegym.features.tape import MarketTape, price_tape
 
-PART_NAMES = ("change", "credit", "borrow", "debit", "gap", "intrabar", "spread", "slippage", "fees", "forgiven")
-P_CHANGE, P_CREDIT, P_BORROW, P_DEBIT, P_GAP, P_INTRABAR, P_SPREAD, P_SLIPPAGE, P_FEES, P_FORGIVEN = range(10)
+PART_NAMES = (
+    "change",
+    "credit",
+    "borrow",
+    "debit",
+    "funding",
+    "gap",
+    "intrabar",
+    "spread",
+    "slippage",
+    "fees",
+    "forgiven",
+)
+P_CHANGE, P_CREDIT, P_BORROW, P_DEBIT, P_FUNDING, P_GAP, P_INTRABAR = range(7)
+P_SPREAD, P_SLIPPAGE, P_FEES, P_FORGIVEN = range(7, len(PART_NAMES))
 MARK_NAMES = ("cash", "units", "equity", "exposure")
 M_CASH, M_UNITS, M_EQUITY, M_EXPOSURE = range(4)
 MARKS = [CASH, UNITS, EQUITY, EXPOSURE]
@@ -52,8 +77,8 @@ def backtest(
             names (features.frames).
         targets: (T,) target weights (position value / equity), NaN keeps the position. targets[t]
             is decided at close t and may use everything up to and including it. It fills at the
-            next open, or at its own close with `execution: same_close`; the last bar takes no
-            decision in either mode. Weights beyond ±max_leverage are clipped.
+            next open, where the last bar's never does, or at its own close with
+            `execution: same_close`. Weights beyond ±max_leverage are clipped.
         settings: costs, sizing, execution, margin; the defaults where None.
 
     Raises:
@@ -124,24 +149,46 @@ def _checked_targets(targets: Any, n_bars: int) -> np.ndarray:
 def _replay(
     tape: MarketTape, targets: np.ndarray, settings: EnvSettings
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
-    """Marks (4, T) in the order of MARK_NAMES, parts (10, T) of PART_NAMES, FILL records, terminated."""
+    """Marks (4, T) in the order of MARK_NAMES, parts (11, T) of PART_NAMES, FILL records, terminated."""
+    n_bars = len(tape)
     bars, rules = bar_records(tape), rule_record(settings, tape.periods_per_year)
+    walks = [(rules, start, min(start + CHUNK, n_bars - 1)) for start in range(0, n_bars - 1, CHUNK)]
+    if settings.account.execution == "same_close":
+        bars = np.append(bars, _still_bar(bars[-1]))
+        walks.append((_without_events(rules), n_bars - 1, n_bars))
     account = new_accounts(1, settings)
     room = new_result(account)
-    marks, parts = np.empty((len(MARK_NAMES), len(tape))), np.zeros((len(PART_NAMES), len(tape)))
+    marks, parts = np.empty((len(MARK_NAMES), len(bars))), np.zeros((len(PART_NAMES), len(bars)))
     marks[:, 0] = account.values[MARKS, 0]
-    fills = np.empty(MAX_FILLS * min(CHUNK, len(tape)), FILL)
+    fills = np.empty(MAX_FILLS * min(CHUNK, n_bars), FILL)
     kept = []
-    for start in range(0, len(tape) - 1, CHUNK):
-        stop = min(start + CHUNK, len(tape) - 1)
+    for rule, start, stop in walks:
         count = replay(
-            bars, rules, start, stop, targets, account.values, account.ring, room.values, room.fills,
+            bars, rule, start, stop, targets, account.values, account.ring, room.values, room.fills,
             marks, parts, fills,
         )  # fmt: skip
         kept.append(fills[:count].copy())
+    marks, parts = marks[:, :n_bars], parts[:, :n_bars]
     equity = np.concatenate([[settings.account.initial_cash], marks[M_EQUITY]])
     parts[P_CHANGE] = np.diff(equity)
     return marks, parts, np.concatenate(kept), bool(account.done[0])
+
+
+def _still_bar(last: np.void) -> np.ndarray:
+    """A bar behind the `last` one in which nothing moves: a step into it is events 6 to 8 of the last bar."""
+    still = np.array([last])
+    for name in ("open", "high", "low"):
+        still[name] = last["close"]
+    still["funding_rate"] = 0.0
+    return still
+
+
+def _without_events(rules: np.ndarray) -> np.ndarray:
+    """The rules without what time or a price reached after a fill would trigger."""
+    quiet = rules.copy()
+    for name in ("borrow_rate", "debit_rate", "credit_rate", "stop_loss", "take_profit"):
+        quiet[name] = 0.0
+    return quiet
 
 
 @njit(cache=True, error_model="numpy")
@@ -237,6 +284,7 @@ def _live_on(
     """Carry, gap and intrabar move of bar t, begun with `cash` and `units`; fills first … are those of bar t."""
     credit, borrow, debit = results[CREDIT, 0], results[BORROW, 0], results[DEBIT, 0]
     parts[P_CREDIT, t], parts[P_BORROW, t], parts[P_DEBIT, t] = credit, borrow, debit
+    parts[P_FUNDING, t] = results[FUNDING, 0]
     parts[P_GAP, t] = units * (bars[t].open - bars[t - 1].close)
     mid, held = bars[t].open, units
     for j in range(first, n_fills):
@@ -245,7 +293,8 @@ def _live_on(
         held += room[0, j].units
     parts[P_INTRABAR, t] += held * (bars[t].close - mid)
     if dies:
-        _floored(_after(cash + credit - borrow - debit, units, room, first, n_fills)[0], t, rule, parts)
+        carried = cash + credit - borrow - debit - results[FUNDING, 0]
+        _floored(_after(carried, units, room, first, n_fills)[0], t, rule, parts)
 
 
 @njit(cache=True, error_model="numpy")
@@ -257,10 +306,11 @@ def _book_costs(
     if 0 < n_own < n_fills:  # the kernel tells sums only
         own_spread, own_slippage, own_fees = 0.0, 0.0, 0.0
         for j in range(n_own):
-            value = abs(room[0, j].units) * room[0, j].mid
-            own_spread += value * half_spread_at_close(bar, rule)
-            own_slippage += value * rule.slippage
-            own_fees += room[0, j].fee
+            fill = room[0, j]
+            paid_spread = abs(fill.units) * fill.mid * half_spread_at_close(bar, rule)
+            own_spread += paid_spread
+            own_slippage += abs(fill.units) * abs(fill.price - fill.mid) - paid_spread
+            own_fees += fill.fee
         _add_costs(k, own_spread, own_slippage, own_fees, parts)
         _add_costs(k + 1, spread - own_spread, slippage - own_slippage, fees - own_fees, parts)
     else:

@@ -18,7 +18,10 @@ BAR_FILL = np.dtype(
         ("mid", np.float64),  # mid price at the fill
         ("price", np.float64),  # price paid, with spread and slippage
         ("fee", np.float64),  # money
-        ("reason", "U8"),  # one of FILL_REASONS; all but `order` happen without being asked for
+        (
+            "reason",
+            f"U{max(map(len, FILL_REASONS))}",
+        ),  # one of FILL_REASONS; all but `order` happen without being asked for
     ]
 )
 BAR_TRADE = np.dtype(
@@ -39,6 +42,7 @@ class Attribution:
     Attributes:
         change: V_t − V_{t−1}.
         credit, borrow, debit: interest earned, paid on a short, paid on negative cash; ≥ 0.
+        funding: funding of a perpetual, paid by longs when its rate is positive; negative when received.
         gap: units held over from the last close · (O_t − C_{t−1}).
         intrabar: units held inside the bar · the move of the mid while they were held.
         spread, slippage, fees: costs of the bar's fills, ≥ 0.
@@ -49,6 +53,7 @@ class Attribution:
     credit: np.ndarray
     borrow: np.ndarray
     debit: np.ndarray
+    funding: np.ndarray
     gap: np.ndarray
     intrabar: np.ndarray
     spread: np.ndarray
@@ -61,8 +66,8 @@ class Attribution:
 
     @cached_property
     def carry(self) -> np.ndarray:
-        """(T,) money booked at the beginning of each bar: credit − borrow − debit."""
-        return self.credit - self.borrow - self.debit
+        """(T,) money booked at the beginning of each bar: credit − borrow − debit − funding."""
+        return self.credit - self.borrow - self.debit - self.funding
 
     @cached_property
     def costs(self) -> np.ndarray:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from slow_account import SlowAccount
+from slow_account import SlowAccount, SlowStep
 from tapes import HOUR_NS, constant_tape, make_tape, random_tape
 from test_kernel_parity import REASON_OF, account_settings, bars_of, near, weights
 
@@ -15,8 +15,9 @@ import regimegym
 from regimegym.common.errors import DataError, RegimeGymError
 from regimegym.envs.backtest import CHUNK, PART_NAMES, backtest
 from regimegym.envs.core import step_batch
-from regimegym.envs.history import Attribution
-from regimegym.envs.results import FILL_REASONS
+from regimegym.envs.history import Attribution, bar_fills
+from regimegym.envs.order_settings import OrderSettings
+from regimegym.envs.results import FILL, FILL_REASONS
 from regimegym.envs.settings import AccountSettings, EnvSettings
 from regimegym.envs.state import bar_records, new_accounts, rule_record
 from regimegym.features.bars import Bars
@@ -46,14 +47,24 @@ class MarkedAccount(SlowAccount):
         self.mark()  # events 6 and 7 of the bar before are over
         super().live_through(bar, before, target)
 
+    def fill_at_the_last_close(self, target):
+        bar = self.bars[self.row]
+        self.out = SlowStep(equity=self.cash)
+        self.order(target, bar.close, self.half_spread(bar, "close"), self.row)
+        if self.out.fills and self.must_liquidate(bar.close):
+            self.liquidate(bar.close, self.half_spread(bar, "close"), self.row, "close")
+        return self.out
+
     def mark(self):
         self.marks.append((self.cash, self.units))
 
 
 def slow_walk(tape, account, targets):
-    """The slow account and its steps after all T − 1 decisions; the last bar takes none."""
+    """The slow account and its steps: T − 1 decisions, and the last bar's own close with `same_close`."""
     slow = MarkedAccount(account, bars_of(tape), tape.periods_per_year)
     steps = [slow.decide(None if np.isnan(target) else float(target)) for target in targets[:-1]]
+    if account.execution == "same_close" and not slow.done:
+        steps.append(slow.fill_at_the_last_close(None if np.isnan(targets[-1]) else float(targets[-1])))
     slow.mark()
     return slow, steps
 
@@ -188,13 +199,22 @@ def test_a_fill_that_ruins_the_account_at_its_own_close_ends_it_in_that_bar():
     assert_explained(history)
 
 
-@pytest.mark.parametrize("execution", ["next_open", "same_close"])
-def test_the_last_bar_takes_no_decision(execution):
-    tape, account = random_tape(30, 1), AccountSettings(execution=execution)
+def test_with_next_open_the_last_bars_target_never_fills():
     targets = numbers(1, 30)
-    one, other = (backtest(tape, np.append(targets[:-1], last), account) for last in (1.0, -1.0))
+    one, other = (backtest(random_tape(30, 1), np.append(targets[:-1], last)) for last in (1.0, -1.0))
     np.testing.assert_array_equal(one.equity, other.equity)
     np.testing.assert_array_equal(one.fills, other.fills)
+
+
+def test_with_same_close_the_last_bars_target_fills_at_the_last_close():
+    account = AccountSettings(execution="same_close", credit_rate=0.5, fixed_fee=1.0)
+    rules = EnvSettings(account=account, orders=OrderSettings(stop_loss=0.0001))
+    history = backtest(constant_tape(5), [KEEP] * 4 + [1.0], rules)
+    assert history.fills["bar"].tolist() == [4]
+    assert history.fills["reason"].tolist() == ["order"]
+    assert history.exposure[-1] == pytest.approx(1.0)
+    assert not history.terminated
+    assert_explained(history)
 
 
 @pytest.mark.parametrize("execution", ["next_open", "same_close"])
@@ -293,7 +313,8 @@ def test_next_open_on_bars_that_open_at_the_close_before_is_same_close_a_bar_lat
     open_ = np.concatenate([close[:1], close[:-1]])
     tape = make_tape(open_, np.maximum(open_, close), np.minimum(open_, close), close)
     account = AccountSettings(sizing=sizing, max_leverage=2.0, margin_check="none")
-    a, b = (backtest(tape, numbers(seed), replace(account, execution=mode)) for mode in ("next_open", "same_close"))
+    targets = np.append(numbers(seed)[:-1], KEEP)  # the last one fills with same_close only
+    a, b = (backtest(tape, targets, replace(account, execution=mode)) for mode in ("next_open", "same_close"))
     np.testing.assert_allclose(a.equity[-1], b.equity[-1], rtol=1e-9)
     np.testing.assert_array_equal(a.fills["bar"], b.fills["bar"] + 1)
 
@@ -386,6 +407,12 @@ def test_the_history_is_read_only_and_leaves_the_callers_targets_alone():
         history.equity[0] = 1.0
     with pytest.raises(ValueError, match="read-only"):
         history.attribution.gap[0] = 1.0
+
+
+def test_every_reason_of_a_fill_has_room_for_its_name():
+    records = np.zeros(len(FILL_REASONS), FILL)
+    records["reason"] = np.arange(len(FILL_REASONS))
+    assert tuple(bar_fills(records)["reason"]) == FILL_REASONS
 
 
 def test_the_summary_names_result_execution_and_parts():

@@ -1,8 +1,4 @@
-"""AccountBatch: what the three environment classes share; they only translate its arrays.
-
-Beside every agent's account walks a twin that bought at the first fill of the episode and holds:
-the same bars, costs and execution, stepped in the same call.
-"""
+"""AccountBatch: what the three environment classes share; they only translate its arrays."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,6 +10,7 @@ from regimegym.envs.actions import KEEP, ActionTranslator
 from regimegym.envs.core import step_kernel
 from regimegym.envs.custom_reward import apply_reward_rule
 from regimegym.envs.episodes import NO_OPTIONS, ResetOptions
+from regimegym.envs.holding import hold_equities
 from regimegym.envs.observation import (
     ACCOUNT_FIELDS,
     check_observation,
@@ -31,6 +28,7 @@ from regimegym.envs.state import (
     DECISIONS,
     EQUITY,
     START_EQUITY,
+    TRADES,
     TURNOVER,
     UNITS,
     Accounts,
@@ -42,14 +40,12 @@ from regimegym.envs.state import (
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
 
-BUY_AND_HOLD = 1.0  # target weight of the twin
-
 
 class EpisodeEnd(NamedTuple):
     """Statistics of one finished episode."""
 
     episode_return: float  # V_T / V_0 − 1
-    buy_hold_return: float  # of the twin
+    buy_hold_return: float  # of the twin that bought first and held (envs.holding)
     episode_trades: int
     episode_length: int  # decisions
 
@@ -67,8 +63,9 @@ class AccountBatch:
     Attributes:
         tapes: the tape and those of later stages; all of T rows.
         references: (N,) row each account stands on in all tapes laid end to end: tape · T + row.
-        accounts: state of the N accounts and, behind them, their N twins; changed in place.
-        result: StepResult of the last step over all 2N.
+        first_references, last_references: (N,) where each episode began and will end at the latest.
+        accounts: state of the N accounts, changed in place.
+        result: StepResult of the last step.
         truncated, terminated: (N,) bool of the last step; never both.
 
     Raises:
@@ -89,16 +86,16 @@ class AccountBatch:
         self.limits = _checked_rows(tape, rows)
         self.observation = check_observation(observation)
         self.terms = [make_terms(settings, self.tapes, (0,), self.limits)]
-        self.terms_of = np.zeros(2 * n_accounts, np.int64)
+        self.terms_of = np.zeros(n_accounts, np.int64)
         self.actions = ActionTranslator(settings.action, settings.account.max_leverage)
         self.bars = bar_records(tape)
-        self.accounts = new_accounts(2 * n_accounts, settings)
+        self.accounts = new_accounts(n_accounts, settings)
         self.result = _in_place(self.accounts)
-        self.both_references = np.zeros(2 * n_accounts, np.int64)
-        self.references = self.both_references[:n_accounts]
+        self.references = np.zeros(n_accounts, np.int64)
+        self.first_references = np.zeros(n_accounts, np.int64)
         self.last_references = np.zeros(n_accounts, np.int64)
         self.episodes = np.zeros(n_accounts, np.int64)
-        self.targets = np.full(2 * n_accounts, KEEP)
+        self.targets = np.full(n_accounts, KEEP)
         self.terminated = np.zeros(n_accounts, bool)
         self.truncated = np.zeros(n_accounts, bool)
         self._mixed = False  # whether accounts of several stages are under way
@@ -161,37 +158,43 @@ class AccountBatch:
         terms = self.terms[-1]
         begun = [self._begin(terms, int(i), generators[i], options[i] if options else NO_OPTIONS) for i in which]
         which = np.asarray(which, np.int64)
-        both = np.concatenate([which, which + self.n])
-        self.references[which], self.last_references[which] = np.array(begun, np.int64).T
-        self.both_references[which + self.n] = self.references[which]
-        self.terms_of[both] = len(self.terms) - 1
+        self.first_references[which], self.last_references[which] = np.array(begun, np.int64).T
+        self.references[which] = self.first_references[which]
+        self.terms_of[which] = len(self.terms) - 1
         self._mixed = bool((self.terms_of != self.terms_of[0]).any())
-        open_accounts(self.accounts, both, terms.settings.account.initial_cash)
-        self.targets[which + self.n] = BUY_AND_HOLD
+        open_accounts(self.accounts, which, terms.settings.account.initial_cash)
 
     def step(self, actions: object) -> None:
         """Take one decision for every account; afterwards all stand on the next row."""
-        n = self.n
-        self.targets[:n] = self.actions.targets(actions, n)
+        self.targets[:] = self.actions.targets(actions, self.n)
         if self._mixed:
             self._advance_each()
         else:
-            self._advance(self.terms[self.terms_of[0]], self.both_references, self.targets, self.accounts, self.result)
-        self.targets[n:] = KEEP
-        self.both_references += 1
-        np.greater(self.accounts.done[:n], 0, out=self.terminated)
+            self._advance(self.terms[self.terms_of[0]], self.references, self.targets, self.accounts, self.result)
+        self.references += 1
+        np.greater(self.accounts.done, 0, out=self.terminated)
         np.greater_equal(self.references, self.last_references, out=self.truncated)
         self.truncated &= ~self.terminated
 
-    def episode_end(self, i: int) -> EpisodeEnd:
-        """Statistics of the episode account `i` has just finished."""
-        values = self.accounts.values
-        return EpisodeEnd(
-            float(values[EQUITY, i] / values[START_EQUITY, i] - 1),
-            float(values[EQUITY, i + self.n] / values[START_EQUITY, i + self.n] - 1),
-            int(self.accounts.trades[i]),
-            int(self.accounts.decisions[i]),
+    def hold_equities(self, which: np.ndarray) -> np.ndarray:
+        """(n,) marks, on the rows where the accounts `which` stand, of twins that bought first and held."""
+        equities = np.empty(len(which))
+        for k, terms in enumerate(self.terms):
+            part = np.flatnonzero(self.terms_of[which] == k)
+            first, last = self.first_references[which[part]], self.references[which[part]]
+            equities[part] = hold_equities(self.bars, terms.rules, terms.settings, first, last)
+        return equities
+
+    def episode_ends(self, which: np.ndarray) -> list[EpisodeEnd]:
+        """Statistics of the episodes that the accounts `which` have just finished."""
+        ended = self.accounts.values[:, which]
+        columns = (
+            ended[EQUITY] / ended[START_EQUITY] - 1,
+            self.hold_equities(which) / ended[START_EQUITY] - 1,
+            ended[TRADES].astype(np.int64),
+            ended[DECISIONS].astype(np.int64),
         )
+        return [EpisodeEnd(*end) for end in zip(*(column.tolist() for column in columns), strict=True)]
 
     def fills_of(self, i: int) -> list[tuple[int, float, float]]:
         """(tape row, signed units, price) of what account `i` filled in the last step."""
@@ -232,7 +235,7 @@ class AccountBatch:
                 part = Accounts(field_rows(len(ACCOUNT_ROWS), len(which)), self.accounts.ring[which])
                 part.values[:] = self.accounts.values[:, which]
                 result = _in_place(part)
-                self._advance(terms, self.both_references[which], self.targets[which], part, result)
+                self._advance(terms, self.references[which], self.targets[which], part, result)
                 self.accounts.values[:, which], self.accounts.ring[which] = part.values, part.ring
                 self.result.values[:, which], self.result.fills[which] = result.values, result.fills
 
@@ -257,7 +260,7 @@ class AccountBatch:
         accounts, n = self.accounts, self.n
         is_held, is_spent = np.zeros(n, bool), np.zeros(n, bool)
         for k, terms in enumerate(self.terms):
-            which = np.flatnonzero(self.terms_of[:n] == k)
+            which = np.flatnonzero(self.terms_of == k)
             is_held[which], is_spent[which] = refusals(accounts.values[:, which], terms.settings.orders)
         return self.actions.masks(is_held, is_spent)
 

@@ -3,6 +3,7 @@
 Starts are kept as runs of consecutive rows, so that a tape of a million rows costs a few numbers.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -56,6 +57,7 @@ class RowRuns:
     def __init__(self, firsts: Iterable[int], counts: Iterable[int]) -> None:
         self.firsts = np.array(list(firsts), np.int64)
         self.ends = np.cumsum(np.array(list(counts), np.int64))  # number of rows up to and including each run
+        self._pairs = self.firsts.tolist(), self.ends.tolist()  # bisect is faster on lists
 
     @classmethod
     def of(cls, rows: np.ndarray) -> "RowRuns":
@@ -65,13 +67,13 @@ class RowRuns:
         return cls(rows[edges[:-1]], np.diff(edges))
 
     def __len__(self) -> int:
-        return int(self.ends[-1]) if len(self.ends) else 0
+        return self._pairs[1][-1] if self._pairs[1] else 0
 
     def nth(self, k: int) -> int:
         """The k-th row, 0 ≤ k < len."""
-        run = int(np.searchsorted(self.ends, k, side="right"))
-        before = int(self.ends[run - 1]) if run else 0
-        return int(self.firsts[run]) + k - before
+        firsts, ends = self._pairs
+        run = bisect_right(ends, k)
+        return firsts[run] + k - (ends[run - 1] if run else 0)
 
     def rows(self) -> np.ndarray:
         """All rows (n,) int64, in order."""

@@ -33,7 +33,8 @@ LOWEST = np.array([-10, -1, 0, 0, -10, 0], np.float32)
 HIGHEST = np.array([10, 1, 1, 1, 10, 1], np.float32)
 MOST_EXPOSURE = 10.0
 RETURN_GAIN = 10.0  # tanh of ten times the return: ±10 % is ±0.76
-LONG_HOLD = np.log1p(1000.0)  # a position this many bars old is as old as can be told
+LONG_HOLD = 1000  # a position this many bars old is as old as can be told
+AGES = np.log1p(np.arange(LONG_HOLD + 1)) / np.log1p(LONG_HOLD)  # of a position held 0, 1, … bars
 MOST_ROWS = 2**31 - 1
 LARGEST = np.finfo(np.float32).max  # features are finite; their scale is the scaler's affair
 
@@ -96,13 +97,12 @@ def write_account_blocks(bars: Any, rows: np.ndarray, accounts: np.ndarray, wind
     """
     for i in range(out.shape[0]):
         units, peak = accounts[UNITS, i], accounts[PEAK_EQUITY, i]
-        gain = 0.0
+        out[i, 0] = min(max(accounts[EXPOSURE, i], -MOST_EXPOSURE), MOST_EXPOSURE)
+        out[i, 1] = out[i, 2] = 0.0
         if units != 0:
             gain = bars[rows[i]].close / accounts[ENTRY_PRICE, i] - 1
-            gain = gain if units > 0 else -gain
-        out[i, 0] = min(max(accounts[EXPOSURE, i], -MOST_EXPOSURE), MOST_EXPOSURE)
-        out[i, 1] = np.tanh(RETURN_GAIN * gain)
-        out[i, 2] = min(np.log1p(accounts[BARS_HELD, i]) / LONG_HOLD, 1.0)
+            out[i, 1] = np.tanh(np.float32(RETURN_GAIN * (gain if units > 0 else -gain)))
+            out[i, 2] = AGES[min(int(accounts[BARS_HELD, i]), LONG_HOLD)]
         out[i, 3] = min((peak - accounts[EQUITY, i]) / peak, 1.0)
         out[i, 4] = min(max(accounts[LAST_TARGET, i], -MOST_EXPOSURE), MOST_EXPOSURE)
         out[i, 5] = accounts[RECENT_TRADES, i] / window

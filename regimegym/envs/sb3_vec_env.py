@@ -12,7 +12,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 from regimegym.common.checks import check_at_least
-from regimegym.envs.batch import AccountBatch
+from regimegym.envs.batch import AccountBatch, EpisodeEnd
 from regimegym.envs.default_market import default_tape
 from regimegym.envs.episodes import ResetOptions, reset_options
 from regimegym.envs.results import LOG_RETURN, REWARD, TRADED
@@ -102,18 +102,18 @@ class TradingVecEnv(VecEnv):
 
     def step_wait(self) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, list[dict[str, Any]]]:
         """One decision of every account; those whose episode ends stand in a new one afterwards."""
-        batch, n = self.batch, self.num_envs
+        batch = self.batch
         standing = (batch.tape_rows, batch.tape_indices, batch.regimes)
         batch.step(self._actions)
-        rewards = batch.result.values[REWARD, :n].astype(np.float32)
+        rewards = batch.result.values[REWARD].astype(np.float32)
         dones = batch.terminated | batch.truncated
         infos = self._infos(*standing)
         observation = batch.observe()
         ended = np.flatnonzero(dones)
         if len(ended):
-            for i in ended:
+            for i, end in zip(ended.tolist(), batch.episode_ends(ended), strict=True):
                 last = {name: value[i].copy() for name, value in observation.items()}
-                infos[i] = infos[i] | self._ended(int(i), last)
+                infos[i] = infos[i] | self._ended(i, end, last)
             self._begin(ended)
             observation = batch.observe()
         return observation, rewards, dones, infos
@@ -170,15 +170,15 @@ class TradingVecEnv(VecEnv):
 
     def _infos(self, rows: np.ndarray, tapes: np.ndarray, regimes: np.ndarray) -> list[dict[str, Any]]:
         """The infos of the decisions taken on `rows`, in the accounts' own dictionaries."""
-        n, accounts, result = self.num_envs, self.batch.accounts.values, self.batch.result.values
+        accounts, result = self.batch.accounts.values, self.batch.result.values
         columns = (
             rows.tolist(),
             tapes.tolist(),
             regimes.tolist(),
-            result[LOG_RETURN, :n].tolist(),
-            accounts[EQUITY, :n].tolist(),
-            accounts[EXPOSURE, :n].tolist(),
-            (result[TRADED, :n] > 0).tolist(),
+            result[LOG_RETURN].tolist(),
+            accounts[EQUITY].tolist(),
+            accounts[EXPOSURE].tolist(),
+            (result[TRADED] > 0).tolist(),
             self.batch.truncated.tolist(),
         )
         for info, row, tape, regime, log_return, equity, exposure, traded, truncated in zip(
@@ -194,8 +194,7 @@ class TradingVecEnv(VecEnv):
             info["TimeLimit.truncated"] = truncated
         return self._step_infos.copy()
 
-    def _ended(self, i: int, last_observation: dict[str, np.ndarray]) -> dict[str, Any]:
-        end = self.batch.episode_end(i)
+    def _ended(self, i: int, end: EpisodeEnd, last_observation: dict[str, np.ndarray]) -> dict[str, Any]:
         reward_sum = float(self.batch.accounts.values[REWARD_SUM, i])
         seconds = time.perf_counter() - self._began
         return {

@@ -10,13 +10,14 @@ from regimegym.envs.batch import AccountBatch
 from regimegym.envs.default_market import default_tape
 from regimegym.envs.episodes import reset_options
 from regimegym.envs.render import EpisodeHistory, Window, draw_frame, has_display, plot_episode
-from regimegym.envs.results import LOG_RETURN, REWARD, TRADED
 from regimegym.envs.settings import EnvSettings
+from regimegym.envs.single_step import GOES_ON, TERMINATED, TRUNCATED, SingleStep
 from regimegym.envs.stages import Stage
 from regimegym.envs.state import CASH, EQUITY, EXPOSURE, UNITS
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
 
+ALONE = np.zeros(1, np.int64)  # the index of the only account
 RENDER_MODES = ("ansi", "rgb_array", "human")
 
 
@@ -71,7 +72,10 @@ class TradingEnv(gymnasium.Env):
         self.render_mode = render_mode
         self.observation_space = self.batch.space
         self.action_space = self.batch.actions.space
+        self._target_of = self.batch.actions.target
         self._running = False
+        self._row = 0
+        self._single: SingleStep | None = None
         self._history: EpisodeHistory | None = None
 
     @property
@@ -112,14 +116,22 @@ class TradingEnv(gymnasium.Env):
             self.batch.episodes[:] = 0
         self.batch.reset([0], [self.np_random], [where])
         self._running = True
+        if self._single is not None and not self._single.is_current():
+            self._single = None
         equity = float(self.batch.accounts.values[EQUITY, 0])
-        info = self._standing() | {"equity": equity, "exposure": 0.0}
+        tape, self._row = divmod(int(self.batch.references[0]), len(self.tape))
+        info = {
+            "row": self._row,
+            "tape": tape,
+            "regime": int(self.batch.regimes[0]),
+            "equity": equity,
+            "exposure": 0.0,
+        }
         if self.render_mode is not None:
             length = int(self.batch.last_references[0] - self.batch.references[0])
-            tape = self.batch.tapes[info["tape"]]
-            self._history = EpisodeHistory(tape, info["row"], info["row"] + length, equity)
+            self._history = EpisodeHistory(self.batch.tapes[tape], self._row, self._row + length, equity)
             self._show()
-        return self._observation(), info
+        return {name: value[0] for name, value in self.batch.observe().items()}, info
 
     def step(self, action: Any) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         """Decide on the current row and live through the next bar.
@@ -129,22 +141,30 @@ class TradingEnv(gymnasium.Env):
         """
         if not self._running:
             raise RegimeGymError("no-episode", "step was called without an episode: call reset first")
-        batch = self.batch
-        info = self._standing()
-        batch.step(action)
-        accounts, result = batch.accounts.values, batch.result.values
-        terminated, truncated = bool(batch.terminated[0]), bool(batch.truncated[0])
-        info["log_return"] = float(result[LOG_RETURN, 0])
-        info["equity"] = float(accounts[EQUITY, 0])
-        info["exposure"] = float(accounts[EXPOSURE, 0])
-        info["traded"] = bool(result[TRADED, 0])
+        single = self._single
+        if single is None:
+            single = self._single = SingleStep(self.batch)
+        target = self._target_of(action)
+        observation, (log_return, equity, exposure, traded, reward), outcome = single.step(target)
+        row = self._row
+        info = {
+            "row": row,
+            "tape": single.tape,
+            "regime": single.regimes[row],
+            "log_return": log_return,
+            "equity": equity,
+            "exposure": exposure,
+            "traded": traded > 0,
+        }
+        self._row = row + 1
         if self._history is not None:
-            self._history.add(info["equity"], float(accounts[EQUITY, 1]), batch.fills_of(0))
+            self._history.add(equity, float(self.batch.hold_equities(ALONE)[0]), self.batch.fills_of(0))
             self._show()
-        if terminated or truncated:
-            self._running = False
-            info |= batch.episode_end(0)._asdict()
-        return self._observation(), float(result[REWARD, 0]), terminated, truncated, info
+        if outcome == GOES_ON:
+            return observation, reward, False, False, info
+        self._running = False
+        info |= self.batch.episode_ends(ALONE)[0]._asdict()
+        return observation, reward, outcome == TERMINATED, outcome == TRUNCATED, info
 
     def action_masks(self) -> np.ndarray:
         """(A,) bool, the admissible actions; see ActionTranslator.masks."""
@@ -182,13 +202,9 @@ class TradingEnv(gymnasium.Env):
             self._window.close()
             self._window = None
 
-    def _standing(self) -> dict[str, Any]:
-        reference = int(self.batch.references[0])
-        tape, row = divmod(reference, len(self.batch.tapes[0]))
-        return {"row": row, "tape": tape, "regime": int(self.batch.bars["regime"][reference])}
-
-    def _observation(self) -> dict[str, np.ndarray]:
-        return {name: value[0] for name, value in self.batch.observe().items()}
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy or a pickle: without the addresses of this one's arrays."""
+        return self.__dict__ | {"_single": None}
 
     def _show(self) -> None:
         """In mode `human`, draw the episode so far into the window."""

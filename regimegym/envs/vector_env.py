@@ -16,7 +16,6 @@ from regimegym.envs.default_market import default_tape
 from regimegym.envs.episodes import ResetOptions, reset_options
 from regimegym.envs.settings import EnvSettings
 from regimegym.envs.stages import Stage
-from regimegym.envs.state import REWARD_SUM
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
 
@@ -98,18 +97,18 @@ class TradingVectorEnv(VectorEnv):
         Raises:
             RegimeGymError: an action is NaN or outside the space; names the account.
         """
-        batch, n = self.batch, self.num_envs
+        batch = self.batch
         infos = self._standing()
         batch.step(actions)
         result = batch.result
         observation = batch.observe()
-        rewards = result.reward[:n].copy()
+        rewards = result.reward.copy()
         terminated, truncated = batch.terminated.copy(), batch.truncated.copy()
         infos |= {
-            "log_return": result.log_return[:n].copy(),
-            "equity": batch.accounts.equity[:n].copy(),
-            "exposure": batch.accounts.exposure[:n].copy(),
-            "traded": result.traded[:n] > 0,
+            "log_return": result.log_return.copy(),
+            "equity": batch.accounts.equity.copy(),
+            "exposure": batch.accounts.exposure.copy(),
+            "traded": result.traded > 0,
         }
         ended = np.flatnonzero(terminated | truncated)
         if len(ended):
@@ -145,15 +144,14 @@ class TradingVectorEnv(VectorEnv):
 
     def _begun(self) -> dict[str, np.ndarray]:
         """What every account's info says at the start of an episode."""
-        n = self.num_envs
         return self._standing() | {
-            "equity": self.batch.accounts.equity[:n].copy(),
-            "exposure": self.batch.accounts.exposure[:n].copy(),
+            "equity": self.batch.accounts.equity.copy(),
+            "exposure": self.batch.accounts.exposure.copy(),
         }
 
     def _end_infos(self, ended: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
         """Statistics of the finished episodes, (N,) each; 0 where none finished."""
-        ends = [self.batch.episode_end(int(i)) for i in ended]
+        ends = self.batch.episode_ends(ended)
         columns: dict[str, Any] = {}
         for name in EpisodeEnd._fields:
             values = np.array([getattr(end, name) for end in ends])
@@ -161,7 +159,7 @@ class TradingVectorEnv(VectorEnv):
             columns[name][ended] = values
         seconds = np.round(time.perf_counter() - self._began, 6)
         episode = {
-            "r": _where(mask, self.batch.accounts.values[REWARD_SUM, : self.num_envs]),
+            "r": _where(mask, self.batch.accounts.reward_sum),
             "l": columns["episode_length"],
             "t": _where(mask, seconds),
         }

@@ -96,6 +96,7 @@ def test_masked_is_exactly_what_the_kernel_would_refuse(tape, mode, orders):
             env = TradingEnv(tape, braked)
             replay(env, taken)
             env.batch.terms[0] = env.batch.terms[0]._replace(rules=TradingEnv(tape, free).batch.terms[0].rules)
+            env._single = None  # it holds the rules
             *_, unbraked = env.step(action)
             if not mask[action]:
                 assert not info["traded"]

@@ -224,7 +224,7 @@ class AccountBatch:
             self.bars, terms.rules, references, targets, values, ring, values, ring, result.values, result.fills
         )
         if terms.settings.reward.rule is not None:
-            apply_reward_rule(terms.settings.reward.rule, self.bars, references, result)
+            apply_reward_rule(terms.settings.reward.rule, self.bars, references, accounts, result)
 
     def _advance_each(self) -> None:
         """Step the accounts of each stage by themselves, while some still live under an earlier one."""

@@ -76,7 +76,9 @@ class SingleStep:
             outcome = _step(self._table, target, account, market)
             observation = {"account": account, "market": market}
         if self._rule is not None:
-            apply_reward_rule(self._rule, self.batch.bars, self.batch.references - 1, self.batch.result)
+            apply_reward_rule(
+                self._rule, self.batch.bars, self.batch.references - 1, self.batch.accounts, self.batch.result
+            )
             self._marks[4] = self.batch.result.values[REWARD, 0]
         return observation, self._marks.tolist(), outcome
 

@@ -101,7 +101,7 @@ def write_account_blocks(bars: Any, rows: np.ndarray, accounts: np.ndarray, wind
         out[i, 1] = out[i, 2] = 0.0
         if units != 0:
             gain = bars[rows[i]].close / accounts[ENTRY_PRICE, i] - 1
-            out[i, 1] = np.tanh(np.float32(RETURN_GAIN * (gain if units > 0 else -gain)))
+            out[i, 1] = np.tanh(RETURN_GAIN * (gain if units > 0 else -gain))
             out[i, 2] = AGES[min(int(accounts[BARS_HELD, i]), LONG_HOLD)]
         out[i, 3] = min((peak - accounts[EQUITY, i]) / peak, 1.0)
         out[i, 4] = min(max(accounts[LAST_TARGET, i], -MOST_EXPOSURE), MOST_EXPOSURE)

@@ -167,14 +167,19 @@ def test_a_real_interrupt_ends_a_real_process(tmp_path):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # A test run that was started in the background ignores SIGINT, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "run" / "model" / "model.json").exists():
-        assert time.monotonic() < deadline, "no model after two minutes"
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    try:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "run" / "model" / "model.json").exists():
+            assert time.monotonic() < deadline, "no model after two minutes"
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130, said
     assert "stopped by Ctrl-C" in said
     assert list((tmp_path / "run" / "checkpoints").glob("step_*/model.json"))

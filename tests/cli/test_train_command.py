@@ -180,6 +180,7 @@ def test_a_real_interrupt_ends_a_real_process(tmp_path):
         _, said = process.communicate(timeout=60)
     finally:
         process.kill()
+        process.wait()
     assert process.returncode == 130, said
     assert "stopped by Ctrl-C" in said
     assert list((tmp_path / "run" / "checkpoints").glob("step_*/model.json"))

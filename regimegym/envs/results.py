@@ -9,6 +9,7 @@ from regimegym.envs.state import ACCOUNT_ROWS, Accounts, field_rows
 # Why something filled.
 ORDER, GAP, TRIGGER, MARGIN, STOP_LOSS, TAKE_PROFIT = range(6)
 FILL_REASONS = ("order", "gap", "trigger", "margin", "stop_loss", "take_profit")
+LIQUIDATIONS = (GAP, TRIGGER, MARGIN)  # the others are orders of the policy, or its protective exits
 MAX_FILLS = 3  # `cash` sizing closes and opens; an exit or a liquidation may follow
 FILL = np.dtype([("row", "i8"), ("units", "f8"), ("mid", "f8"), ("price", "f8"), ("fee", "f8"), ("reason", "i8")])
 

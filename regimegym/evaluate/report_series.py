@@ -6,6 +6,7 @@ import numpy as np
 
 from regimegym.common.regimes import Regime
 from regimegym.envs.core import ORDER
+from regimegym.envs.results import LIQUIDATIONS
 from regimegym.evaluate.trajectory import Trajectory
 
 NS_PER_MS = 1_000_000
@@ -70,7 +71,7 @@ def drawn_fills(trajectory: Trajectory) -> dict[str, Any]:
             "side": fills["side"][i],
             "price": fills["price"][i],
             "units": fills["units"][i],
-            "kind": "policy" if fills["reason"][i] == ORDER else "liquidation",
+            "kind": "liquidation" if fills["reason"][i] in LIQUIDATIONS else "policy",
         }
         for i in largest
     ]

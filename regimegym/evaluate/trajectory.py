@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from regimegym.envs.core import ORDER
+from regimegym.envs.results import LIQUIDATIONS
 from regimegym.envs.trades import closed_trades
 
 MARK_FIELDS = ("timestamps", "close", "equity", "cash", "units", "exposure")
@@ -95,7 +96,7 @@ class Trajectory:
         marks = {name: getattr(self, name)[: n + 1] for name in MARK_FIELDS}
         steps = {name: getattr(self, name)[:n] for name in STEP_FIELDS}
         fills = self.fills[self.fills["step"] < n]
-        liquidated = bool((fills["reason"] != ORDER).any())
+        liquidated = bool(np.isin(fills["reason"], LIQUIDATIONS).any())
         terminated = self.terminated and (liquidated or n >= len(self))
         return replace(self, fills=fills, terminated=terminated, **marks, **steps)
 

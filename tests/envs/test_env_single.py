@@ -38,7 +38,7 @@ def steps(env, actions):
     return [env.step(int(action)) for action in actions]
 
 
-def same(some, others):
+def assert_same(some, others):
     assert len(some) == len(others) > 0
     for (obs, *rest), (other, *others_rest) in zip(some, others, strict=True):
         np.testing.assert_equal(obs, other)
@@ -52,14 +52,14 @@ def test_a_copy_in_the_middle_of_an_episode_goes_its_own_way(tape, duplicate, ob
     env.reset(seed=0)
     plain.reset(seed=0)
     actions = np.random.default_rng(0).integers(3, size=40)
-    same(steps(env, actions[:10]), steps(plain, actions[:10]))
+    assert_same(steps(env, actions[:10]), steps(plain, actions[:10]))
     other = duplicate(env)
     steps(other, [BUY, HOLD, SELL, BUY])  # what the copy does is nothing to the original
-    same(steps(env, actions[10:20]), steps(plain, actions[10:20]))
+    assert_same(steps(env, actions[10:20]), steps(plain, actions[10:20]))
     later = duplicate(env)
     del env
     gc.collect()
-    same(steps(later, actions[20:]), steps(plain, actions[20:]))
+    assert_same(steps(later, actions[20:]), steps(plain, actions[20:]))
 
 
 def test_bars_that_a_stage_replaced_live_as_long_as_their_episode(tape):
@@ -72,7 +72,7 @@ def test_bars_that_a_stage_replaced_live_as_long_as_their_episode(tape):
         env.set_stage(Stage(tapes=[random_tape(150, seed)]))
         gc.collect()
     actions = np.random.default_rng(1).integers(3, size=50)
-    same(steps(env, actions), steps(plain, actions))
+    assert_same(steps(env, actions), steps(plain, actions))
 
 
 def test_observations_are_never_written_again(tape):
@@ -128,12 +128,12 @@ def test_the_reward_of_ones_own_can_come_and_go_with_a_stage(tape):
     env.reset(seed=0)
     built = TradingEnv(tape, settings(kind="custom", rule=Drawdown()))
     built.reset(seed=0)
-    same(steps(env, [BUY, SELL, HOLD]), steps(built, [BUY, SELL, HOLD]))
+    assert_same(steps(env, [BUY, SELL, HOLD]), steps(built, [BUY, SELL, HOLD]))
     env.set_stage(Stage(settings=settings()))
     env.reset(seed=0)
     built = TradingEnv(tape, settings())
     built.reset(seed=0)
-    same(steps(env, [BUY, SELL, HOLD]), steps(built, [BUY, SELL, HOLD]))
+    assert_same(steps(env, [BUY, SELL, HOLD]), steps(built, [BUY, SELL, HOLD]))
 
 
 def test_the_end_of_the_tape_is_never_stepped_over(tape):

@@ -44,7 +44,7 @@ def play(env, actions):
     return [env.step(int(action)) for action in actions]
 
 
-def same_steps(got, expected, but=()):
+def assert_same_steps(got, expected, but=()):
     assert len(got) == len(expected) > 0
     for (obs, *rest, info), (other, *others, other_info) in zip(got, expected, strict=True):
         for name in obs.keys() - set(but):
@@ -61,7 +61,7 @@ def test_a_stage_changes_nothing_of_the_episode_under_way(tape):
     staged.step(BUY)
     plain.step(BUY)
     staged.set_stage(Stage(settings=settings(fee_rate=0.02, cash=50.0), tapes=[noisy(tape, 1)]))
-    same_steps(play(staged, actions[:9]), play(plain, actions[:9]))
+    assert_same_steps(play(staged, actions[:9]), play(plain, actions[:9]))
 
 
 def test_the_next_episode_is_one_of_an_environment_built_that_way(tape):
@@ -75,7 +75,7 @@ def test_the_next_episode_is_one_of_an_environment_built_that_way(tape):
     assert info == expected_info | {"tape": 1}
     np.testing.assert_array_equal(observation["market"], expected["market"])
     actions = np.random.default_rng(0).integers(3, size=20)
-    same_steps(play(staged, actions), play(built, actions), but=["tape"])
+    assert_same_steps(play(staged, actions), play(built, actions), but=["tape"])
     assert staged.settings == new
 
 

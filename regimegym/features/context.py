@@ -7,7 +7,9 @@ from typing import Any
 
 from regimegym.features.bars import Bars
 from regimegym.features.external import ExternalSeries
+from regimegym.features.feature import FeatureInputs
 from regimegym.features.order_book import BookSnapshots, Trades
+from regimegym.features.regimes import Regimes
 
 
 def _nothing() -> Mapping[str, Any]:
@@ -32,3 +34,8 @@ class Context:
 
 
 EMPTY = Context()
+
+
+def feature_inputs(bars: Bars, regimes: Regimes, context: Context = EMPTY) -> FeatureInputs:
+    """Everything that a feature of `bars` may look at."""
+    return FeatureInputs(bars, regimes, context.others, context.series, context.book, context.trades)

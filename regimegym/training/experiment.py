@@ -37,7 +37,8 @@ class Experiment:
 
 def interval_of(tape: MarketTape, rows: RowRange) -> tuple[int, int]:
     """[start, end) of `rows` in UTC nanoseconds."""
-    return int(tape.timestamps[rows.start]), int(tape.timestamps[rows.stop - 1]) + tape.timeframe_ns
+    last = rows.stop - 1
+    return int(tape.timestamps[rows.start]), int(tape.timestamps[last]) + tape.segment_of(last).timeframe_ns
 
 
 def build_experiment(config: DictConfig) -> Experiment:

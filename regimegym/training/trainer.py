@@ -25,9 +25,10 @@ from regimegym.evaluate.baselines import run_baselines
 from regimegym.evaluate.evaluation import Evaluation, evaluate_policy
 from regimegym.evaluate.intervals import log_return_intervals
 from regimegym.evaluate.metrics import all_metrics
-from regimegym.evaluate.report_content import ReportContext, timeframe_words
+from regimegym.evaluate.report_content import ReportContext
 from regimegym.evaluate.rollout import rollout
 from regimegym.evaluate.settings import EvaluationSettings
+from regimegym.features.durations import timeframe_words
 from regimegym.training.board import Board
 from regimegym.training.callback import Score, TrainingCallback
 from regimegym.training.display import RunHeader, TrainingDisplay

@@ -119,7 +119,7 @@ def audit_providers(
                 needed="a function of the bars alone: no global random numbers, no state",
             )
     audit = {name: _Findings() for name in truth}
-    ordered = sorted(set(int(cut) for cut in cuts))
+    ordered = sorted({int(cut) for cut in cuts})
     clock = close_times(bars)
     for n_done, cut in enumerate(ordered, 1):
         noisy = with_other_future(bars, cut, rng)
@@ -223,5 +223,7 @@ def _check_cuts(cuts: Sequence[int], n_bars: int) -> None:
     for cut in (min(cuts), max(cuts)):
         if not 0 <= cut <= n_bars - 2:
             raise DataError(
-                "cut-outside", f"a cut after row {cut} leaves no future", needed=f"0 ≤ cut ≤ {n_bars - 2} of {n_bars:,} bars"
+                "cut-outside",
+                f"a cut after row {cut} leaves no future",
+                needed=f"0 ≤ cut ≤ {n_bars - 2} of {n_bars:,} bars",
             )

@@ -95,9 +95,7 @@ def _book_imbalance(inputs: FeatureInputs, levels: int) -> np.ndarray:
 
 
 for _levels in BOOK_LEVELS:
-    feature(f"book_imbalance_{_levels}", warm_up=0, memory=1, needs=("book",))(
-        partial(_book_imbalance, levels=_levels)
-    )
+    feature(f"book_imbalance_{_levels}", warm_up=0, memory=1, needs=("book",))(partial(_book_imbalance, levels=_levels))
 
 
 @feature("order_flow_imbalance", warm_up=0, memory=1, needs=("book",))

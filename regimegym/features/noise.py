@@ -5,6 +5,7 @@ another level, volatility and volume, so that whatever looks at it shows.
 """
 
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,8 @@ def with_other_future(bars: Bars, cut: int, rng: np.random.Generator) -> Bars:
     late = rng.random(n_new) < LONG_STEPS
     steps = np.where(late, rng.integers(2, 9, n_new), 1) * bars.timeframe_ns
     new["timestamps"] = bars.timestamps[cut] + np.cumsum(steps)
-    return replace(bars, **{name: np.concatenate([getattr(bars, name)[: cut + 1], new[name]]) for name in new})
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(bars, name)[: cut + 1], new[name]]) for name in new}
+    return replace(bars, **arrays)
 
 
 def context_with_other_future(context: Context, clock: int, rng: np.random.Generator) -> Context:
@@ -95,7 +97,9 @@ def _other_book(book: BookSnapshots, clock: int, rng: np.random.Generator) -> Bo
     steps = mid * 1e-5 * np.cumsum(rng.uniform(0.1, 2.0, (n_new, book.n_levels)), axis=1)
     new = {"bid": mid - steps, "ask": mid + steps}
     new |= {name: rng.exponential(book.bid_size.mean(), (n_new, book.n_levels)) for name in ("bid_size", "ask_size")}
-    arrays = {name: np.concatenate([getattr(book, name)[:keep], values]) for name, values in new.items()}
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(book, name)[:keep], values]) for name, values in new.items()
+    }
     return replace(book, times=_later_times(book.times, keep, clock, rng), **arrays)
 
 

@@ -135,7 +135,9 @@ def test_a_value_that_comes_or_goes_counts_as_a_change():
 
 
 def test_only_the_leaking_column_of_several_is_accused():
-    report = audit_look_ahead(lambda bars: {"fine": bars.close, "bad": np.roll(bars.close, -3)}, BARS, CUTS, generator())
+    report = audit_look_ahead(
+        lambda bars: {"fine": bars.close, "bad": np.roll(bars.close, -3)}, BARS, CUTS, generator()
+    )
     assert [leak.column for leak in report.leaks] == ["bad"]
     assert report.leaks[0].reach == 3
 

@@ -29,7 +29,9 @@ def test_the_bar_of_another_instrument_counts_once_it_has_closed():
 
 def test_a_stale_bar_is_unknown():
     bars, other = random_walk_bars(40, 1), random_walk_bars(40, 2)
-    gap = replace(other, **{n: getattr(other, n)[:10] for n in ("timestamps", "open", "high", "low", "close", "volume")})
+    gap = replace(
+        other, **{n: getattr(other, n)[:10] for n in ("timestamps", "open", "high", "low", "close", "volume")}
+    )
     joined = closes_as_of(gap, close_times(bars), 3 * HOUR)
     np.testing.assert_array_equal(joined[10:13], np.full(3, other.close[9]))
     assert np.isnan(joined[13:]).all()

@@ -19,6 +19,7 @@ from regimegym.agents.settings import AgentSettings
 from regimegym.common.errors import ConfigError, ModelError
 from regimegym.envs.actions import ActionTranslator
 from regimegym.envs.settings import ActionSettings
+from regimegym.features.regimes import RegimeSettings
 
 FORMAT_VERSION = 2
 LIBRARIES = ("torch", "stable-baselines3", "sb3-contrib", "numpy", "safetensors")
@@ -100,6 +101,13 @@ class ModelCard:
         if weights is None:
             raise ModelError("no-ladder", "decision layers need discrete actions, and the model's are continuous")
         return action_roles(weights)
+
+    def regime_rule(self) -> RegimeSettings:
+        """How bars are labelled, with the thresholds of the training. Raises ModelError when they are no settings."""
+        try:
+            return RegimeSettings(**self.regime_settings)
+        except (TypeError, ConfigError) as error:
+            raise ModelError("bad-card", f"the regime settings in the model card are not valid: {error}") from error
 
     def spaces(self) -> tuple[spaces.Dict, spaces.Space]:
         """Observation and action space of the environment the model was made for."""

@@ -78,7 +78,9 @@ def save_layers(folder: Path, fitted: FittedDecision) -> ModelCard:
     return card
 
 
-def load_policy(folder: Path, device: torch.device | str = "cpu", with_layers: bool = True) -> tuple[Policy, ModelCard]:
+def load_policy(
+    folder: Path, device: torch.device | str = "cpu", with_layers: bool = True, symbol: str = ""
+) -> tuple[Policy, ModelCard]:
     """The policy of a model folder, with its decision layers around it unless told otherwise, and its card.
 
     `symbol` is the instrument it will trade; the layers may treat instruments differently.

@@ -17,7 +17,7 @@ from regimegym.envs.settings import EnvSettings
 from regimegym.envs.state import Accounts, bar_records, rule_record
 from regimegym.features.tape import MarketTape
 
-_RECORDS: WeakKeyDictionary[MarketTape, np.ndarray] = WeakKeyDictionary()  # a tape never changes
+_RECORDS: WeakKeyDictionary[MarketTape, dict[str, np.ndarray]] = WeakKeyDictionary()  # by clock; a tape never changes
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +75,23 @@ def all_outcomes(tape: MarketTape, rows: np.ndarray, accounts: Accounts, setting
         ConfigError: `no-ladder`, continuous actions cannot be listed.
         RegimeGymError: a row outside the tape, naming the account (n · A + a).
     """
+    weights = ladder_of(settings)
+    clock, known = settings.account.carry_clock, _RECORDS.setdefault(tape, {})
+    if clock not in known:
+        known[clock] = bar_records(tape, clock)
+    return outcome_batch(known[clock], rule_record(settings), rows, accounts, weights)
+
+
+def ladder_of(settings: EnvSettings) -> np.ndarray:
+    """(A,) target weight of each action; NaN keeps the position.
+
+    Raises:
+        ConfigError: `no-ladder`, continuous actions cannot be listed.
+    """
     weights = ActionTranslator(settings.action, settings.account.max_leverage).weights
     if weights is None:
         raise ConfigError("no-ladder", "continuous actions cannot be listed; use mode trade or target")
-    if tape not in _RECORDS:
-        _RECORDS[tape] = bar_records(tape)
-    return outcome_batch(_RECORDS[tape], rule_record(settings, tape.periods_per_year), rows, accounts, weights)
+    return weights
 
 
 def outcome_batch(

@@ -2,10 +2,12 @@
 
 from regimegym.features import (
     calendar_features,
+    context_features,
     default_features,
     families,
     interactions,
     jumps,
+    microstructure_features,
     ranges,
     technical,
     timeframes,
@@ -16,7 +18,10 @@ from regimegym.features.feature import FEATURES, Feature, FeatureInputs, feature
 __all__ = ("DEFAULT_SET", "FEATURES", "LSTM_SET", "MINIMAL_SET", "MODULES", "XGBOOST_SET", "Feature", "FeatureInputs", "feature")
 
 # Importing them registers their features.
-MODULES = (default_features, families, ranges, technical, jumps, volumes, calendar_features, timeframes, interactions)
+MODULES = (
+    *(default_features, families, ranges, technical, jumps, volumes, calendar_features, timeframes, interactions),
+    *(microstructure_features, context_features),
+)
 
 
 def windows(family: str, *lengths: int) -> tuple[str, ...]:

@@ -29,10 +29,14 @@ def family(*windows: int, more: int = 1) -> Callable[[Family], Family]:
     def register(compute: Family) -> Family:
         for window in windows:
             name = f"{compute.__name__}_{window}"
-            feature(name, warm_up=window + more - 1, memory=window + more)(partial(compute, window=window))
+            feature(name, warm_up=window + more - 1, memory=window + more)(partial(of_window, compute, window))
         return compute
 
     return register
+
+
+def of_window(compute: Family, window: int, inputs: FeatureInputs) -> np.ndarray:
+    return compute(inputs, window)
 
 
 @family(10, 30, 60, 120)

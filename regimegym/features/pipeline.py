@@ -8,9 +8,9 @@ from hashlib import sha256
 import numpy as np
 
 from regimegym.common.checks import check_choice
-from regimegym.common.errors import ConfigError, DataError
+from regimegym.common.errors import ConfigError, DataError, nearest_name
 from regimegym.features.feature import FEATURES, Feature, FeatureInputs
-from regimegym.features.sets import DEFAULT_SET
+from regimegym.features.sets import DEFAULT_SET, SETS
 
 LOG = logging.getLogger(__name__)
 NAMED = 4  # names in a list before it says how many more there are
@@ -43,13 +43,38 @@ class FeatureSettings:
             raise ConfigError("repeated-feature", f"'features.names' holds '{twice[0]}' twice")
 
 
+def feature_set(name: str, add: Sequence[str] = (), drop: Sequence[str] = (), missing: str = "omit") -> FeatureSettings:
+    """The settings of the named set with some features more or fewer.
+
+    Raises:
+        ConfigError: an unknown set or feature, or one to drop that the set does not hold.
+    """
+    if name not in SETS:
+        raise ConfigError(
+            "unknown-set",
+            f"there is no set of features '{name}'",
+            needed=f"one of {', '.join(SETS)}",
+            nearest=nearest_name(name, SETS),
+        )
+    absent = [feature for feature in drop if feature not in SETS[name]]
+    if absent:
+        raise ConfigError(
+            "nothing-to-drop",
+            f"'features.drop' names '{absent[0]}', which the set '{name}' does not hold",
+            nearest=nearest_name(absent[0], SETS[name]),
+        )
+    kept = (feature for feature in SETS[name] if feature not in drop)
+    return FeatureSettings((*kept, *add), missing)
+
+
 @dataclass(frozen=True, eq=False)
 class FeatureTable:
     """Unscaled features of T bars; every array is read-only.
 
     Attributes:
         timestamps: (T,) int64 UTC nanoseconds, start of the bar.
-        values: (T, F) float64, each column in one piece of memory; NaN on the first `warm_up` rows, finite on all others.
+        values: (T, F) float64, each column in one piece of memory; NaN on the first `warm_up` rows,
+            finite on all others.
         names: F feature names, in column order.
         warm_up: number of leading rows without values.
     """
@@ -157,6 +182,4 @@ def _check_finite(values: np.ndarray, names: tuple[str, ...], warm_up: int) -> N
         bad = np.flatnonzero(~np.isfinite(column[warm_up:]))
         if len(bad):
             row = warm_up + int(bad[0])
-            raise DataError(
-                "feature-not-finite", f"feature '{name}' is {column[row]} on row {row}, after its warm-up"
-            )
+            raise DataError("feature-not-finite", f"feature '{name}' is {column[row]} on row {row}, after its warm-up")

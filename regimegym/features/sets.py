@@ -15,7 +15,17 @@ from regimegym.features import (
 )
 from regimegym.features.feature import FEATURES, Feature, FeatureInputs, feature
 
-__all__ = ("DEFAULT_SET", "FEATURES", "LSTM_SET", "MINIMAL_SET", "MODULES", "XGBOOST_SET", "Feature", "FeatureInputs", "feature")
+__all__ = (
+    "DEFAULT_SET",
+    "FEATURES",
+    "LSTM_SET",
+    "MINIMAL_SET",
+    "MODULES",
+    "XGBOOST_SET",
+    "Feature",
+    "FeatureInputs",
+    "feature",
+)
 
 # Importing them registers their features.
 MODULES = (

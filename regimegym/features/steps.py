@@ -52,9 +52,7 @@ def deviation(inputs: FeatureInputs, window: int) -> np.ndarray:
 
 def in_deviations(inputs: FeatureInputs, values: np.ndarray, window: int, bars: float = 1.0) -> np.ndarray:
     """A log change over `bars` bars in units of the deviation of `window` returns; 0 where that is 0."""
-    unit = inputs.shared(
-        ("unit", window, bars), lambda: deviation(inputs, window) * np.sqrt(bars)
-    )
+    unit = inputs.shared(("unit", window, bars), lambda: deviation(inputs, window) * np.sqrt(bars))
     return ratio(values, unit, 0.0)
 
 

@@ -30,7 +30,8 @@ class Bar(NamedTuple):
 def bar_at(bars: Bars, row: int) -> Bar:
     """Row `row` of `bars`."""
     columns = (bars.open, bars.high, bars.low, bars.close, bars.volume, *(getattr(bars, name) for name in OPTIONAL))
-    return Bar(int(bars.timestamps[row]), *(None if column is None else float(column[row]) for column in columns))
+    values: list[Any] = [None if column is None else float(column[row]) for column in columns]
+    return Bar(int(bars.timestamps[row]), *values)
 
 
 def check_bar(bar: Bar, last: int | None, symbol: str) -> None:
@@ -138,5 +139,5 @@ class BarTail:
         """The last `n_bars`, or as many as there are; None gives all that are kept."""
         assert self._rows is not None
         times, start, high, low, close, volume, *more = self._rows.last(n_bars)
-        optional = dict(zip(self._names, more, strict=True))
+        optional: dict[str, Any] = dict(zip(self._names, more, strict=True))
         return Bars(times, start, high, low, close, volume, *self._about, **optional)

@@ -90,7 +90,11 @@ def bin_bars(bars: Bars, length_ns: int) -> Bins:
         volume=volume,
         timeframe_ns=length_ns,
         periods_per_year=bars.periods_per_year * bars.timeframe_ns / length_ns,
-        **dict.fromkeys(("spread_open", "spread_close", "funding_rate", "bid_size", "ask_size")),
+        spread_open=None,
+        spread_close=None,
+        funding_rate=None,
+        bid_size=None,
+        ask_size=None,
     )
     of_row = last_at_or_before(times + bars.timeframe_ns, labels[first])
     return Bins(binned, first, stop, of_row)

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from regimegym.features import indicators
-from regimegym.features.families import Family
+from regimegym.features.families import Family, of_window
 from regimegym.features.feature import FeatureInputs, feature
 from regimegym.features.ranges import close_location
 from regimegym.features.steps import absolute_returns, in_deviations, log_of, log_returns
@@ -19,7 +19,7 @@ def volume_family(*windows: int, more: int = 0) -> Callable[[Family], Family]:
     def register(compute: Family) -> Family:
         for window in windows:
             name = f"{compute.__name__}_{window}"
-            feature(name, window + more - 1, window + more, needs=("volume",))(partial(compute, window=window))
+            feature(name, window + more - 1, window + more, needs=("volume",))(partial(of_window, compute, window))
         return compute
 
     return register

@@ -88,7 +88,7 @@ class AccountBatch:
         self.terms = [make_terms(settings, self.tapes, (0,), self.limits)]
         self.terms_of = np.zeros(n_accounts, np.int64)
         self.actions = ActionTranslator(settings.action, settings.account.max_leverage)
-        self.bars = bar_records(tape)
+        self.bars = bar_records(tape, settings.account.carry_clock)
         self.accounts = new_accounts(n_accounts, settings)
         self.result = _in_place(self.accounts)
         self.references = np.zeros(n_accounts, np.int64)
@@ -138,7 +138,8 @@ class AccountBatch:
             chosen = tuple(next(k for k, known in enumerate(tapes) if known is tape) for tape in stage.tapes)
         terms = make_terms(settings, tapes, chosen, self.limits, stage.starts)
         if len(tapes) > len(self.tapes):
-            self.bars = np.concatenate([self.bars, *map(bar_records, tapes[len(self.tapes) :])])
+            clock, others = settings.account.carry_clock, tapes[len(self.tapes) :]
+            self.bars = np.concatenate([self.bars, *(bar_records(tape, clock) for tape in others)])
             self.bars.flags.writeable = False
         self.tapes = tapes
         in_use, self.terms_of = np.unique(self.terms_of, return_inverse=True)

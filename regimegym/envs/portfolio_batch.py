@@ -62,7 +62,7 @@ class PortfolioBatch:
         self.settings = settings
         self.limits = _checked_rows(tape, rows)
         self.starts = EpisodeStarts(tape.markets[0], self.limits, settings.episode)
-        self.bars = portfolio_bars(tape)
+        self.bars = portfolio_bars(tape, settings.account.carry_clock)
         self.rules = settings.rules(tape)
         self.accounts = new_portfolios(2 * n_accounts, tape.n_assets, settings.account.initial_cash)
         self.result = new_portfolio_result(self.accounts)

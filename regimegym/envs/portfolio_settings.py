@@ -66,7 +66,7 @@ class PortfolioSettings:
         """
         self._check_costs(tape)
         reward = RewardSettings(kind="log_return", reward_scale=self.reward_scale)
-        return rule_record(EnvSettings(account=self.account, reward=reward), tape.periods_per_year)
+        return rule_record(EnvSettings(account=self.account, reward=reward))
 
     def _check_costs(self, tape: PortfolioTape) -> None:
         account = self.account

@@ -124,13 +124,16 @@ def broken_rules(table: PriceTable) -> list[Broken]:
 
 
 def _violations(table: PriceTable, broken: list[Broken]) -> list[Finding]:
+    """One finding for each rule, whichever columns break it; the first rows first."""
     findings = []
-    for rule in broken:
+    for name in dict.fromkeys(rule.name for rule in broken):
+        rules = [rule for rule in broken if rule.name == name]
+        first = sorted(((int(row), rule) for rule in rules for row in rule.rows[:SHOWN]), key=lambda found: found[0])
+        places = tuple(f"{table.origin.place(row)}: {rule.text(row)}" for row, rule in first[:SHOWN])
         advice = ""
-        if rule.name in IN_TIME:
-            advice = clock_change(table.columns["timestamp"], rule.rows, table.zoned)
-        places = tuple(f"{table.origin.place(int(row))}: {rule.text(int(row))}" for row in rule.rows[:SHOWN])
-        findings.append(Finding(rule.name, True, len(rule.rows), advice, places))
+        if name in IN_TIME:
+            advice = clock_change(table.columns["timestamp"], rules[0].rows, table.zoned)
+        findings.append(Finding(name, True, sum(len(rule.rows) for rule in rules), advice, places))
     return findings
 
 

@@ -135,6 +135,8 @@ class PortfolioBatch:
             buy_hold_return=float(values[EQUITY, i + self.n] / values[START_EQUITY, i + self.n] - 1),
             episode_trades=int(values[TRADES, i]),
             episode_length=int(values[DECISIONS, i]),
+            symbol="+".join(self.tape.symbols),
+            timeframe=self.tape.markets[0].segments[0].timeframe,
         )
 
     def _next_start(self, i: int, generator: np.random.Generator) -> int:

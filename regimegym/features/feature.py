@@ -13,7 +13,8 @@ from regimegym.features.bars import Bars
 from regimegym.features.external import ExternalSeries
 from regimegym.features.regimes import Regimes
 
-NEEDS = ("volume", "quotes", "sizes", "others", "series", "book", "trades")
+SERIES = ("sentiment", "news", "mentions")  # names of external series that features know
+NEEDS = ("volume", "quotes", "sizes", "others", *SERIES, "book", "trades")
 Shared = TypeVar("Shared")
 
 
@@ -66,7 +67,7 @@ class FeatureInputs:
             "quotes": bars.spread_close is not None,
             "sizes": bars.bid_size is not None and bars.ask_size is not None,
             "others": bool(self.others),
-            "series": bool(self.series),
+            **{name: name in self.series for name in SERIES},
             "book": self.book is not None,
             "trades": self.trades is not None,
         }

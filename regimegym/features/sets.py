@@ -1,11 +1,11 @@
 """The named sets of features, and the modules whose import registers them."""
 
-from regimegym.features import default_features
+from regimegym.features import context_features, default_features, microstructure_features
 from regimegym.features.feature import FEATURES, Feature, FeatureInputs, feature
 
 __all__ = ("DEFAULT_SET", "FEATURES", "MODULES", "Feature", "FeatureInputs", "feature")
 
-MODULES = (default_features,)  # importing them registers their features
+MODULES = (default_features, microstructure_features, context_features)  # importing them registers their features
 
 DEFAULT_SET = (
     *("return_1", "return_2", "return_5", "return_10", "return_20", "return_40", "return_80"),

@@ -5,6 +5,7 @@ may hold several contiguous segments (symbols, or histories cut at long gaps) on
 other; no window, return or episode ever crosses from one segment into the next.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
@@ -105,7 +106,7 @@ class MarketTape:
 
     def segment_of(self, row: int) -> Segment:
         """The segment that holds `row`, 0 ≤ row < T."""
-        return next(segment for segment in self.segments if row < segment.stop)
+        return self.segments[bisect_right(self.segments, row, key=lambda segment: segment.start) - 1]
 
     def windows(self, rows: np.ndarray, length: int) -> np.ndarray:
         """Feature windows (N, length, F) float32 that end at and include each of `rows` (N,).

@@ -5,26 +5,30 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from market_context import context_of, quoted_bars, rows_of
 
 from regimegym.common.errors import ConfigError, DataError
+from regimegym.features.alignment import close_times
 from regimegym.features.bars import Bars
+from regimegym.features.context import Context, feature_inputs
+from regimegym.features.noise import context_with_other_future
 from regimegym.features.pipeline import FeatureSettings, compute_features
 from regimegym.features.regimes import classify_regimes
-from regimegym.features.sets import DEFAULT_SET, FEATURES, Feature, FeatureInputs, feature
-from regimegym.features.synthetic.worlds import regime_switching_market
+from regimegym.features.sets import DEFAULT_SET, FEATURES, Feature, FeatureInputs
 
 N = 900
-BARS = regime_switching_market(N, 3).bars
+BARS = quoted_bars(N, 3)
+CONTEXT = context_of(BARS)
 PRICES = ("open", "high", "low", "close")
 NAMES = tuple(FEATURES)
 
 
 def cut(bars: Bars, stop: int) -> Bars:
-    return replace(bars, **{n: getattr(bars, n)[:stop] for n in ("timestamps", "volume", *PRICES)})
+    return rows_of(bars, slice(stop))
 
 
 def scaled(bars: Bars, factor: float) -> Bars:
-    return replace(bars, **{n: getattr(bars, n) * factor for n in PRICES})
+    return replace(bars, **{n: getattr(bars, n) * factor for n in (*PRICES, "spread_open", "spread_close")})
 
 
 def with_noisy_future(bars: Bars, row: int) -> Bars:
@@ -32,6 +36,7 @@ def with_noisy_future(bars: Bars, row: int) -> Bars:
     rng = np.random.default_rng(row)
     close = 7.0 * np.exp(rng.normal(0, 0.05, len(bars)).cumsum())
     other = {"open": close, "high": close * 1.1, "low": close / 1.1, "close": close, "volume": close * 50}
+    other |= {"spread_close": close / 9, "bid_size": close, "ask_size": close[::-1]}
     keep = np.arange(len(bars)) <= row
     return replace(bars, **{n: np.where(keep, getattr(bars, n), values) for n, values in other.items()})
 
@@ -40,8 +45,8 @@ def inputs_of(bars: Bars) -> FeatureInputs:
     return FeatureInputs(bars, classify_regimes(bars.close))
 
 
-def column(bars: Bars, name: str) -> np.ndarray:
-    return FEATURES.get(name).compute(inputs_of(bars))
+def column(bars: Bars, name: str, context: Context = CONTEXT) -> np.ndarray:
+    return FEATURES.get(name).compute(feature_inputs(bars, classify_regimes(bars.close), context))
 
 
 def test_the_default_set_has_about_twenty_features():
@@ -53,7 +58,9 @@ def test_the_default_set_has_about_twenty_features():
 def test_noise_in_the_future_leaves_the_past_of_a_feature_equal(name):
     whole = column(BARS, name)
     for row in (160, 333, 700):
-        noisy = column(with_noisy_future(BARS, row), name)
+        clock = int(close_times(BARS)[row])
+        context = context_with_other_future(CONTEXT, clock, np.random.default_rng(row))
+        noisy = column(with_noisy_future(BARS, row), name, context)
         np.testing.assert_array_equal(noisy[: row + 1], whole[: row + 1])
         assert name.startswith("probability") or not np.array_equal(noisy[row + 1 :], whole[row + 1 :])
 
@@ -155,16 +162,11 @@ def test_an_unknown_feature_names_the_nearest():
     assert error.value.nearest in ("stochastic_k", "stochastic_d")
 
 
-@feature("test_needs_quotes", warm_up=0, needs=("quotes", "sizes"))
-def _half_spread(inputs: FeatureInputs) -> np.ndarray:
-    return inputs.bars.spread_close / inputs.bars.close
-
-
-NEEDY = ("rsi", "test_needs_quotes")
+NEEDY = ("rsi", "book_imbalance_1")
 
 
 def test_a_feature_whose_input_is_missing_is_refused_by_name():
-    with pytest.raises(DataError, match=r"1 of the features need: test_needs_quotes \(quotes, sizes\)") as error:
+    with pytest.raises(DataError, match=r"1 of the features need: book_imbalance_1 \(book\)") as error:
         compute_features(inputs_of(BARS), FeatureSettings(NEEDY))
     assert error.value.name == "missing-inputs"
 
@@ -173,12 +175,12 @@ def test_or_omitted_and_logged_where_the_set_says_so(caplog):
     with caplog.at_level(logging.INFO, logger="regimegym.features.pipeline"):
         table = compute_features(inputs_of(BARS), FeatureSettings(NEEDY, missing="omit"))
     assert table.names == ("rsi",)
-    assert "1 features omitted for lack of input: test_needs_quotes (quotes, sizes)" in caplog.text
+    assert "1 features omitted for lack of input: book_imbalance_1 (book)" in caplog.text
 
 
 def test_a_set_of_which_nothing_is_left_is_refused():
     with pytest.raises(DataError, match="lacks what 1 of the features need"):
-        compute_features(inputs_of(BARS), FeatureSettings(("test_needs_quotes",), missing="omit"))
+        compute_features(inputs_of(BARS), FeatureSettings(("book_imbalance_1",), missing="omit"))
 
 
 def test_features_share_what_they_have_in_common():

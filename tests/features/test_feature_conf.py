@@ -24,7 +24,12 @@ def test_there_are_files_to_check():
     assert len(FILES) >= 7
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+# Options that mirror the code; the others choose values of their own.
+PLAIN = {"default", "file", "synthetic", "sine", "random_walk", "minimal", "lstm", "xgboost"}
+MIRRORS = [path for path in FILES if path.stem in PLAIN]
+
+
+@pytest.mark.parametrize("path", MIRRORS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_yaml_defaults_are_the_defaults_of_the_code(path):
     config = OmegaConf.to_container(OmegaConf.load(path))
     target = get_object(config.pop("_target_"))

@@ -109,7 +109,7 @@ def prepare(config: DictConfig, overrides: list[str], job: Job | None) -> Traini
     seed = int(config.random_seed)
     agent, network = build(config.agent), build(config.network)
     env = experiment.vec_env(settings.n_accounts, seed)
-    algorithm = build_agent(agent, env, network, seed, device_of(settings.device))
+    algorithm = build_agent(agent, env, network, seed, device_of(settings.device), replay=build(config.replay))
     card = card_of(
         algorithm,
         agent,

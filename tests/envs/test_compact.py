@@ -41,7 +41,9 @@ CASES = {
         )
     ),
     "one budget": settings_of(orders=OrderSettings(turnover_budget=30.0)),
-    "always, same close": settings_of(account=replace(LEVERAGED, rebalance="always", band=0.02, execution="same_close")),
+    "always, same close": settings_of(
+        account=replace(LEVERAGED, rebalance="always", band=0.02, execution="same_close")
+    ),
     "pre cost": settings_of(account=replace(LEVERAGED, sizing="pre_cost", spread_source="bars")),
     "cash": settings_of(account=replace(LEVERAGED, sizing="cash", floor_zero=True)),
     "fixed fee and lots": settings_of(account=replace(LEVERAGED, fixed_fee=3.0, lot=0.5, rebalance="always")),
@@ -55,7 +57,7 @@ WITH_LIQUIDATIONS = {"default", "one budget", "pre cost", "cash", "impact", "lon
 
 def lived_accounts(settings, n=300, seed=0):
     """Accounts of different histories, some liquidated, and the rows they stand on."""
-    bars, rules = bar_records(TAPE), rule_record(settings, TAPE.periods_per_year)
+    bars, rules = bar_records(TAPE, settings.account.carry_clock), rule_record(settings)
     rng = np.random.default_rng(seed)
     accounts, rows = new_accounts(n, settings), rng.integers(0, 300, n)
     for _ in range(70):
@@ -120,7 +122,7 @@ def test_a_continuous_target_comes_back_exactly():
     translator, codec = ActionTranslator(settings.action, 3.0), account_codec(settings)
     accounts = new_accounts(500, settings)
     accounts.last_target[:] = translator.targets(np.linspace(-1, 1, 500, dtype=np.float32), 500)
-    bars, rows = bar_records(TAPE), np.full(500, 7)
+    bars, rows = bar_records(TAPE, "per_bar"), np.full(500, 7)
     unpacked = codec.unpack(bars, rows, codec.pack(bars, rows, accounts))
     np.testing.assert_array_equal(unpacked.last_target, accounts.last_target)
 

@@ -13,9 +13,11 @@ from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import configure
 
+from regimegym.agents.action_space import require_discrete
 from regimegym.agents.build import build_agent
 from regimegym.agents.card import ModelCard, card_of
-from regimegym.agents.checkpoint import load_policy, save_model
+from regimegym.agents.checkpoint import save_model
+from regimegym.agents.decision.settings import DecisionSettings
 from regimegym.agents.policy import policy_of
 from regimegym.common.checks import check_at_least
 from regimegym.common.errors import ConfigError
@@ -31,6 +33,7 @@ from regimegym.evaluate.settings import EvaluationSettings
 from regimegym.features.durations import timeframe_words
 from regimegym.training.board import Board
 from regimegym.training.callback import Score, TrainingCallback
+from regimegym.training.decision_layers import describe_layers, fit_layers
 from regimegym.training.display import RunHeader, TrainingDisplay
 from regimegym.training.experiment import Experiment, build_experiment
 from regimegym.training.ledger import LEDGER, Ledger
@@ -65,6 +68,7 @@ class Training:
     job: Job | None
     settings: TrainerSettings
     evaluation: EvaluationSettings
+    decision: DecisionSettings
     experiment: Experiment
     algorithm: BaseAlgorithm
     card: ModelCard
@@ -105,12 +109,15 @@ def prepare(config: DictConfig, overrides: list[str], job: Job | None) -> Traini
     check_at_least("random_seed", config.random_seed, 0)
     settings: TrainerSettings = build(config.trainer)
     evaluation: EvaluationSettings = build(config.evaluation)
+    decision: DecisionSettings = build(config.decision)
     torch.set_num_threads(settings.threads)
     experiment = build_experiment(config)
     seed = int(config.random_seed)
     agent, network = build(config.agent), build(config.network)
     env = experiment.vec_env(settings.n_accounts, seed)
     algorithm = build_agent(agent, env, network, seed, device_of(settings.device), replay=build(config.replay))
+    if not decision.is_empty:
+        require_discrete("decision", env.action_space)
     card = card_of(
         algorithm,
         agent,
@@ -125,7 +132,9 @@ def prepare(config: DictConfig, overrides: list[str], job: Job | None) -> Traini
     )
     started = datetime.now().astimezone()
     folder = _new_folder(config, config.name or agent.name, job, started)
-    training = Training(config, overrides, job, settings, evaluation, experiment, algorithm, card, folder, started)
+    training = Training(
+        config, overrides, job, settings, evaluation, decision, experiment, algorithm, card, folder, started
+    )
     folder.write_text(folder.config.name, OmegaConf.to_yaml(config, resolve=True))
     folder.write_text(folder.overrides.name, OmegaConf.to_yaml(OmegaConf.create(overrides)))
     write_manifest(training, "running")
@@ -191,7 +200,8 @@ class Validator:
 def finish(training: Training, callback: TrainingCallback, board: Board) -> float:
     """Score the selected model, write results and report, print the summary."""
     experiment, folder, seed = training.experiment, training.folder, training.random_seed
-    policy, card = load_policy(folder.model, device_of(training.settings.device))
+    device = device_of(training.settings.device)
+    policy, card = fit_layers(folder, experiment, training.decision, device)
     ledger, fingerprint = Ledger(LEDGER), experiment.market.bars.fingerprint
     label = type(training.algorithm).__name__
     rows = {"validation": experiment.split.validation}
@@ -205,6 +215,7 @@ def finish(training: Training, callback: TrainingCallback, board: Board) -> floa
         evaluate_policy(policy, experiment.tape, experiment.settings, part_rows, part, seed, label, training.evaluation)
         for part, part_rows in rows.items()
     ]
+    describe_layers(folder, experiment, rows, device)
     context = _context(training, card, found, looks, ledger.count_trials(fingerprint))
     write_outcome(folder, found, context)
     for part in found:

@@ -17,7 +17,7 @@ from regimegym.features.steps import (
     regression,
     sum_of_squares,
 )
-from regimegym.features.windows import change, moving_mean_sd, moving_shape, moving_sum, ratio, shifted
+from regimegym.features.moving import change, moving_mean_sd, moving_shape, moving_sum, ratio, shifted
 
 Family = Callable[[FeatureInputs, int], np.ndarray]
 SLOW = 5  # bars of the longer returns of the variance ratio

@@ -6,7 +6,7 @@ import talib
 from regimegym.features.families import family
 from regimegym.features.feature import FeatureInputs
 from regimegym.features.steps import absolute_returns, in_deviations, log_of, log_returns, sum_of_squares
-from regimegym.features.windows import ratio, shifted
+from regimegym.features.moving import ratio, shifted
 
 
 @family(5, 20, more=3 * 20 + 1)

@@ -5,7 +5,7 @@ from math import frexp
 import numpy as np
 
 from regimegym.features.feature import FeatureInputs
-from regimegym.features.windows import change, leading_nan, moving_mean_sd, moving_regression, moving_sum, ratio
+from regimegym.features.moving import change, leading_nan, moving_mean_sd, moving_regression, moving_sum, ratio
 
 FLAT = 1e-9  # log price per bar; a deviation below it is float noise (DEFINITIONS §3)
 

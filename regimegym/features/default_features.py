@@ -7,9 +7,9 @@ import numpy as np
 from regimegym.common.regimes import REGIMES, Regime
 from regimegym.features import indicators
 from regimegym.features.feature import FeatureInputs, ewma_memory, feature, wilder_memory
+from regimegym.features.moving import ratio
 from regimegym.features.rolling import ewma
 from regimegym.features.steps import log_of, log_returns, squared_returns
-from regimegym.features.moving import ratio
 
 VOLATILITY_BARS = 60  # after one span the EWMA volatility rests on enough returns
 VOLATILITY_MEMORY = ewma_memory(60)

@@ -7,6 +7,7 @@ import numpy as np
 import talib
 
 from regimegym.features.feature import FeatureInputs, feature
+from regimegym.features.moving import change, moving_mean_sd, moving_shape, moving_sum, ratio, shifted
 from regimegym.features.steps import (
     absolute_returns,
     deviation,
@@ -17,7 +18,6 @@ from regimegym.features.steps import (
     regression,
     sum_of_squares,
 )
-from regimegym.features.moving import change, moving_mean_sd, moving_shape, moving_sum, ratio, shifted
 
 Family = Callable[[FeatureInputs, int], np.ndarray]
 SLOW = 5  # bars of the longer returns of the variance ratio

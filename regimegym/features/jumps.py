@@ -5,8 +5,8 @@ import talib
 
 from regimegym.features.families import family
 from regimegym.features.feature import FeatureInputs
-from regimegym.features.steps import absolute_returns, in_deviations, log_of, log_returns, sum_of_squares
 from regimegym.features.moving import ratio, shifted
+from regimegym.features.steps import absolute_returns, in_deviations, log_of, log_returns, sum_of_squares
 
 
 @family(5, 20, more=3 * 20 + 1)

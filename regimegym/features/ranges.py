@@ -5,8 +5,8 @@ import talib
 
 from regimegym.features.families import family
 from regimegym.features.feature import FeatureInputs, feature
-from regimegym.features.steps import deviation, in_deviations, log_of, unit_prices
 from regimegym.features.moving import moving_mean_sd, moving_sum, ratio, shifted
+from regimegym.features.steps import deviation, in_deviations, log_of, unit_prices
 
 LN_2 = float(np.log(2.0))
 

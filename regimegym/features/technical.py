@@ -7,9 +7,9 @@ import talib
 
 from regimegym.features import indicators
 from regimegym.features.feature import FeatureInputs, ewma_memory, feature, wilder_memory
+from regimegym.features.moving import change, moving_sum, ratio, shifted
 from regimegym.features.rolling import ewma
 from regimegym.features.steps import deviation, in_deviations, log_of, log_returns, regression, unit_prices
-from regimegym.features.moving import change, moving_sum, ratio, shifted
 
 SCALE_BARS = 60  # returns whose deviation is the unit of the averages' gaps
 MACD = (12, 26, 9)

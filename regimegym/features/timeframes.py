@@ -18,9 +18,9 @@ from regimegym.common.regimes import N_REGIMES, Regime
 from regimegym.features import families, ranges, volumes
 from regimegym.features.bars import NS_PER_DAY, NS_PER_SECOND, Bars
 from regimegym.features.feature import FEATURES, Compute, Feature, FeatureInputs
+from regimegym.features.moving import last_at_or_before
 from regimegym.features.regimes import Regimes
 from regimegym.features.steps import log_of
-from regimegym.features.moving import last_at_or_before
 
 NS_PER_MINUTE = 60 * NS_PER_SECOND
 NS_PER_HOUR = 60 * NS_PER_MINUTE

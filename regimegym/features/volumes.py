@@ -8,9 +8,9 @@ import numpy as np
 from regimegym.features import indicators
 from regimegym.features.families import Family, of_window
 from regimegym.features.feature import FeatureInputs, feature
+from regimegym.features.moving import moving_correlation, moving_mean_sd, moving_sum, ratio, shifted
 from regimegym.features.ranges import close_location
 from regimegym.features.steps import absolute_returns, in_deviations, log_of, log_returns
-from regimegym.features.moving import moving_correlation, moving_mean_sd, moving_sum, ratio, shifted
 
 
 def volume_family(*windows: int, more: int = 0) -> Callable[[Family], Family]:

@@ -6,8 +6,8 @@ from regimegym.common.errors import DataError
 from regimegym.common.seeding import generator
 from regimegym.features.bars import Bars
 from regimegym.features.loading import load_bars
-from regimegym.features.synthetic import learning  # noqa: F401  # registers its worlds
-from regimegym.features.synthetic.world import WorldSettings, draw_world
+from regimegym.features.synthetic.catalogue import draw_world
+from regimegym.features.synthetic.world import WorldSettings
 from regimegym.features.synthetic.worlds import (
     RegimeMarketSettings,
     random_walk_bars,
@@ -22,6 +22,7 @@ def file(
     columns: Mapping[str, str] | None = None,
     timezone: str = "UTC",
     periods_per_year: float | None = None,
+    dialect: str | None = None,
 ) -> Bars:
     """Bars of a CSV or Parquet file; arguments as in `load_bars`. Raises DataError without a path."""
     if not path:
@@ -31,7 +32,7 @@ def file(
             needed="data.path=FILE (.csv or .parquet)",
             help=("regime-gym train data=file data.path=prices.csv",),
         )
-    return load_bars(path, symbol, columns, timezone, periods_per_year)
+    return load_bars(path, symbol, columns, timezone, periods_per_year, dialect)
 
 
 def synthetic(n_bars: int = 40_000, market_seed: int = 7, settings: RegimeMarketSettings | None = None) -> Bars:

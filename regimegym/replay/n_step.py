@@ -1,8 +1,12 @@
 """n-step returns of accounts that step together, formed per account before insertion."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from regimegym.replay.samples import Transitions
+
+HELD = ("_waiting", "_row", "_account", "_action", "_sum")
 
 
 class NStepReturns:
@@ -63,6 +67,15 @@ class NStepReturns:
         )
         self._forget(ended)
         return out
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What waits for its rewards."""
+        return {name: getattr(self, name).copy() for name in HELD}
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """The inverse of `state`."""
+        for name in HELD:
+            getattr(self, name)[:] = state[name]
 
     def clear(self) -> None:
         """Drop everything that waits; the accounts were reset from outside."""

@@ -1,5 +1,6 @@
 """ReferenceReplayBuffer: a transition is two tape rows and two account blocks, about 80 bytes."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,24 @@ class ReferenceReplayBuffer(ReplayBuffer):
             held[slots] = new
         self.full = self.full or self.pos + count >= self.buffer_size
         self.pos = (self.pos + count) % self.buffer_size
+
+    def state(self) -> dict[str, Any]:
+        """Everything in it, as plain arrays and numbers."""
+        return {
+            "stored": self.stored._asdict(),
+            "pending": self.pending.state(),
+            "generator": self.rng.bit_generator.state,
+            "pos": self.pos,
+            "full": self.full,
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state`."""
+        for name, held in self.stored._asdict().items():
+            held[:] = state["stored"][name]
+        self.pending.load_state(state["pending"])
+        self.rng.bit_generator.state = state["generator"]
+        self.pos, self.full = state["pos"], state["full"]
 
     def sample(self, batch_size: int, env: Any = None) -> ReplayBatch:  # type: ignore[override]
         """Draw B transitions uniformly, with replacement.

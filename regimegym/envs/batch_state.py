@@ -25,3 +25,5 @@ def load_batch_state(batch: AccountBatch, state: Mapping[str, Any]) -> None:
     batch.accounts.ring[:] = state["ring"]
     for name in ARRAYS:
         getattr(batch, name)[:] = state[name]
+    if batch.recorder is not None:
+        batch.recorder.began(np.arange(batch.n))

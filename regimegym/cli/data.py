@@ -8,6 +8,7 @@ from regimegym.common.errors import ConfigError, nearest_name
 COMMANDS = {
     "check": "the data contract: every violation with its row, and what else is odd",
     "download": "a market's history from an exchange or Yahoo, resumable",
+    "worlds": "the synthetic worlds: the best that can be earned, and how labels recognise them",
     "audit": "does a feature, a regime, a scaler, an observation see the future?",
 }
 

@@ -40,7 +40,7 @@ def test_windows_equal_those_taken_anew(values, window):
     np.testing.assert_allclose(sd, anew(values, window, np.std), rtol=1e-9)
 
 
-@pytest.mark.parametrize("window", (5, 20, 60))
+@pytest.mark.parametrize("window", [5, 20, 60])
 def test_the_regression_equals_a_line_fitted_anew(window):
     slope, fit, residual = moving.moving_regression(WALK, window)
     np.testing.assert_allclose(slope, anew(WALK, window, lambda part: line(part)[0]), rtol=1e-9, atol=1e-14)

@@ -1,4 +1,4 @@
-"""The YAML of the groups data, features, regime and split says exactly what the code defaults to."""
+"""The YAML of the groups data, context, features, regime and split says exactly what the code defaults to."""
 
 import inspect
 from pathlib import Path
@@ -12,11 +12,16 @@ from regimegym.common.errors import DataError
 from regimegym.features.bars import Bars
 from regimegym.features.pipeline import FeatureSettings
 from regimegym.features.regimes import RegimeSettings
+from regimegym.features.sets import SETS
 from regimegym.features.splits import SplitSettings
 from regimegym.features.synthetic.worlds import RegimeMarketSettings, regime_switching_market
 
 CONF = Path(regimegym.conf.__file__).parent
-FILES = sorted(path for group in ("data", "features", "regime", "split") for path in (CONF / group).glob("*.yaml"))
+GROUPS = ("data", "context", "regime", "split")
+# An option that differs from the defaults on purpose inherits them, or is one of several named worlds.
+VARIANTS = {"economic", "settled", "world_gbm", "world_ou", "world_regime", "world_sine"}
+FILES = sorted(path for group in GROUPS for path in (CONF / group).glob("*.yaml") if path.stem not in VARIANTS)
+FEATURE_FILES = sorted((CONF / "features").glob("*.yaml"))
 
 
 def test_there_are_files_to_check():
@@ -33,6 +38,15 @@ def test_yaml_defaults_are_the_defaults_of_the_code(path):
         config["settings"] = None
     config = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
     assert config == defaults
+
+
+@pytest.mark.parametrize("path", FEATURE_FILES, ids=lambda path: path.stem)
+def test_a_feature_file_holds_the_set_of_its_name(path):
+    assert instantiate(OmegaConf.load(path)) == FeatureSettings(SETS[path.stem])
+
+
+def test_every_set_has_a_file():
+    assert {path.stem for path in FEATURE_FILES} == set(SETS)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from regimegym.features.bars import NS_PER_DAY
 NAT = np.iinfo(np.int64).min  # stands for "no readable time" in int64 timestamps
 # Epochs by size: seconds stay below 1e11 until the year 5138, and so on by thousands.
 EPOCH_UNITS = ((1e11, 1_000_000_000), (1e14, 1_000_000), (1e17, 1_000), (np.inf, 1))
+SAMPLE = 200  # texts that are looked at to find the form of a file
 EXCEL = (20_000, 80_000)  # serial numbers of the days from 1954 to 2119
 EXCEL_TEXT = re.compile(r"^\d{5}(\.\d*)?$")
 DIGITS = re.compile(r"^-?\d{9,}(\.\d*)?$")
@@ -105,7 +106,7 @@ def text_to_times(texts: Sequence[str], timezone: str, file: str) -> Times:
             month cannot be told apart, `excel-dates`.
         ConfigError: `unknown-timezone`.
     """
-    first = next((text for text in texts if text), "")
+    first = _typical(texts)
     if EXCEL_TEXT.match(first) and EXCEL[0] <= float(first) <= EXCEL[1]:
         raise _excel_dates(first, file)
     if DIGITS.match(first):
@@ -114,6 +115,13 @@ def text_to_times(texts: Sequence[str], timezone: str, file: str) -> Times:
     if _has_zone(first):
         return Times(_with_zone(texts), zoned=True)
     return localise(_naive(texts, first, file), timezone)
+
+
+def _typical(texts: Sequence[str]) -> str:
+    """The first text of the form that most texts have: a stray header must not decide for all."""
+    sample = [text for text in texts[:: max(1, len(texts) // SAMPLE)] if text] or [""]
+    forms = [re.sub(r"\d", "9", text) for text in sample]
+    return sample[forms.index(max(forms, key=forms.count))]
 
 
 def _has_zone(text: str) -> bool:
@@ -145,7 +153,7 @@ def localise(naive: np.ndarray, timezone: str) -> Times:
 def _with_zone(texts: Sequence[str]) -> np.ndarray:
     """ISO dates that carry a zone, and the 'GMT+0100' and 'UTC' of some vendors; NAT where one has no zone."""
     series = pd.Series(texts, dtype="str")
-    zoned = pc.match_substring_regex(pa.array(series), HAS_ZONE.pattern, ignore_case=True).to_numpy(False)
+    zoned = _zoned(series)
     if series.str.contains("utc|gmt", case=False, regex=True).any():  # searching is cheaper than replacing
         series = series.str.replace(r"\s*(GMT|UTC)(?=[+-]\d{4}$)", "", regex=True, case=False)
         series = series.str.replace(r"\s*(UTC|GMT)$", "", regex=True, case=False)
@@ -155,10 +163,19 @@ def _with_zone(texts: Sequence[str]) -> np.ndarray:
     return np.where(zoned, _ns(parsed), NAT)
 
 
+def _zoned(series: pd.Series) -> np.ndarray:
+    """(T,) bool: which texts say their zone."""
+    found = pc.match_substring_regex(pa.array(series), HAS_ZONE.pattern, ignore_case=True)
+    return found.fill_null(False).to_numpy(zero_copy_only=False)
+
+
 def _naive(texts: Sequence[str], first: str, file: str) -> np.ndarray:
     series = pd.Series(texts, dtype="str")
     if re.match(r"^\d{4}-\d{2}-\d{2}", first) and _parses(first, "ISO8601"):
-        return _ns(pd.to_datetime(series, format="ISO8601", errors="coerce"))
+        try:
+            return _ns(pd.to_datetime(series, format="ISO8601", errors="coerce"))
+        except ValueError:  # some rows say a zone, most do not: those few are no times of this file
+            return _ns(pd.to_datetime(series.where(~_zoned(series)), format="ISO8601", errors="coerce"))
     for form in (day + time for day in DAYS for time in TIMES):
         if _parses(first, form):
             return _ns(pd.to_datetime(series, format=form, errors="coerce"))

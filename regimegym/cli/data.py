@@ -7,6 +7,7 @@ from regimegym.common.errors import ConfigError, nearest_name
 # Each is a module cli/data_NAME.py with `run(words)`.
 COMMANDS = {
     "check": "the data contract: every violation with its row, and what else is odd",
+    "worlds": "the synthetic worlds: the best that can be earned, and how labels recognise them",
     "audit": "does a feature, a regime, a scaler, an observation see the future?",
 }
 

@@ -58,8 +58,8 @@ def test_the_large_set_with_its_other_timeframes_is_clean():
         config = compose("train", overrides=["env.episode.length=32", "env.episode.window=4", "features=xgboost"])
     bars = regime_switching_market(6_000, 4).bars
     experiment = experiment_on(config, bars, EMPTY)
-    # Gaps of another future before the end of the warm-up make it longer.
-    cuts = [experiment.market.table.warm_up - 60, 5_500]
+    # Gaps of another future before the end of the warm-up change its length.
+    cuts = [20, experiment.market.table.warm_up - 20, experiment.market.table.warm_up - 5, 5_500]
     report = audit_providers([pipeline_provider(config, experiment, cuts)], bars, EMPTY, cuts, np.random.default_rng(0))
     assert report.is_clean, report.leaks
     assert len(report.columns) > 3 * 178

@@ -22,6 +22,7 @@ __all__ = (
     "LSTM_SET",
     "MINIMAL_SET",
     "MODULES",
+    "SETS",
     "XGBOOST_SET",
     "Feature",
     "FeatureInputs",
@@ -150,4 +151,30 @@ XGBOOST_SET = (
     *timeframes.TIMEFRAME_NAMES,
     *interactions.NAMES,
 )
-SETS = {"default": DEFAULT_SET, "minimal": MINIMAL_SET, "lstm": LSTM_SET, "xgboost": XGBOOST_SET}
+MICROSTRUCTURE_SET = (
+    *DEFAULT_SET,
+    *("amihud", "roll_spread", "corwin_schultz_spread", "kyle_lambda", "volume_imbalance", "volume_intensity"),
+)
+QUOTES_SET = (*MICROSTRUCTURE_SET, "relative_spread", "size_imbalance", "microprice_gap")
+ORDER_BOOK_SET = (
+    *MICROSTRUCTURE_SET,
+    *("book_imbalance_1", "book_imbalance_3", "book_imbalance_5", "order_flow_imbalance"),
+    *("trade_imbalance", "trade_intensity"),
+)
+CROSS_ASSET_SET = (
+    *DEFAULT_SET,
+    *("reference_correlation", "reference_correlation_break", "reference_beta", "reference_residual"),
+    *("reference_lead", "reference_lag", "relative_strength", "rotation_rank"),
+)
+ALTERNATIVE_SET = (*DEFAULT_SET, "sentiment", "news_impact", "mention_burst")
+SETS = {
+    "default": DEFAULT_SET,
+    "minimal": MINIMAL_SET,
+    "lstm": LSTM_SET,
+    "xgboost": XGBOOST_SET,
+    "microstructure": MICROSTRUCTURE_SET,
+    "quotes": QUOTES_SET,
+    "order_book": ORDER_BOOK_SET,
+    "cross_asset": CROSS_ASSET_SET,
+    "alternative": ALTERNATIVE_SET,
+}

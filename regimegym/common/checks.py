@@ -54,7 +54,7 @@ def check_mapping(name: str, value: object) -> None:
     """Names with a value each."""
     if not isinstance(value, Mapping):
         raise ConfigError(
-            "wrong-type", f"'{name}' must be names with a number each, got {value!r}", needed="{A: 2, B: 1}"
+            "wrong-type", f"'{name}' must be names with a value each, got {value!r}", needed="{A: 2, B: 1}"
         )
 
 

@@ -99,7 +99,8 @@ def _title(pen: Pen, history: EpisodeHistory) -> None:
     )
     segment = history.tape.segment_of(history.row)
     gained = history.equity[-1] / history.equity[0] - 1.0
-    text = f"{segment.symbol} {segment.timeframe}  {moment} UTC  equity {history.equity[-1]:,.2f} ({gained:+.2%})  fills {len(history.fills)}"
+    market = f"{segment.symbol} {segment.timeframe}"
+    text = f"{market}  {moment} UTC  equity {history.equity[-1]:,.2f} ({gained:+.2%})  fills {len(history.fills)}"
     pen[0].text((8 * ZOOM, 7 * ZOOM), text, INK, pen[1])
 
 

@@ -14,7 +14,7 @@ from regimegym.features.pipeline import FeatureSettings
 from regimegym.features.regime_fit import fit_regimes, regime_shares
 from regimegym.features.regimes import RegimeSettings
 from regimegym.features.scaling import Scaler, fit_scaler
-from regimegym.features.splits import RowRange, Split, chronological_split
+from regimegym.features.splits import RowRange, Split
 from regimegym.features.tape import MarketTape
 from regimegym.training.wiring import build
 
@@ -96,10 +96,5 @@ def build_market(config: DictConfig, regime_settings: RegimeSettings) -> Market:
 def split_market(config: DictConfig, market: Market, settings: EnvSettings) -> Split:
     """Train, validation and test: each holds an episode at least, none shares a window."""
     episode = settings.episode
-    return chronological_split(
-        len(market.bars),
-        market.table.warm_up,
-        build(config.split),
-        purge=episode.window,
-        least=episode.least_length + 1,
-    )
+    cut = build(config.split).cut
+    return cut(market.bars.timestamps, market.table.warm_up, purge=episode.window, least=episode.least_length + 1)

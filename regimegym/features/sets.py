@@ -2,6 +2,7 @@
 
 from regimegym.features import (
     calendar_features,
+    consolidation,
     context_features,
     default_features,
     families,
@@ -31,7 +32,7 @@ __all__ = (
 # Importing them registers their features.
 MODULES = (
     *(default_features, families, ranges, technical, jumps, volumes, calendar_features, timeframes, interactions),
-    *(microstructure_features, context_features),
+    *(microstructure_features, context_features, consolidation),
 )
 
 
@@ -133,6 +134,9 @@ XGBOOST_SET = (
     *windows("momentum_acceleration", 5, 20),
     *windows("volatility_breakout", 20, 60),
     *windows("range_breakout", 20, 60),
+    *windows("choppiness", 14, 50),
+    *windows("compression", 20, 60),
+    *windows("stay_in_range", 20, 60),
     *windows("volume_surge", 10, 20, 60),
     *windows("volume_score", 20, 120),
     *windows("volume_dispersion", 20),

@@ -90,14 +90,23 @@ VIOLATIONS = {
         "negative-volume",
         "line 9: column 'volume' must be zero or more, is -1",
     ),
-    "no date": (changed(7, "date", "soon"), "unreadable-date", "line 7: column 'timestamp' holds no date"),
+    "no date": (
+        changed(7, "date", "soon"),
+        "unreadable-date",
+        "line 7: column 'timestamp' holds 'soon', which is no date",
+    ),
+    "an empty date": (changed(7, "date", ""), "unreadable-date", "line 7: column 'timestamp' is empty"),
     "ragged": (
         of_lines(lambda rows: [*rows[:8], "2024-01-08,1,2", *rows[8:]]),
         "ragged-line",
         "line 9: 3 cells where the header has 6",
     ),
     "two header rows": (of_lines(lambda rows: [rows[0], *rows]), "not-a-number", "line 2: column 'open' holds 'open'"),
-    "two zones": (with_times(two_zones), "unreadable-date", "line 2: column 'timestamp' holds no date"),
+    "two zones": (
+        with_times(two_zones),
+        "unreadable-date",
+        "line 2: column 'timestamp' holds '2024-01-01 00:00', which",
+    ),
     "crossed quotes": (quotes(0.02, -0.01), "crossed-quotes", "line 6: bid "),
     "an hour twice": (
         with_times(berlin_autumn, n=72, freq="h"),

@@ -1,6 +1,6 @@
 """What a file of prices holds, as far as it can be read: columns, and everything wrong with their cells."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,12 +12,21 @@ import pyarrow.parquet as pq
 from regimegym.common.errors import DataError, MachineError, nearest_name
 from regimegym.features.columns import chosen_symbol, plain, recognise_columns, symbol_column
 from regimegym.features.dialects import Dialect, find_dialect
-from regimegym.features.text_table import TextTable, cells_to_floats, read_cells, read_header, read_text, why_no_number
+from regimegym.features.text_table import (
+    Header,
+    TextTable,
+    cells_to_floats,
+    read_cells,
+    read_header,
+    read_text,
+    why_no_number,
+)
 from regimegym.features.timestamps import NAT, Times, epoch_to_times, localise, text_to_times
 from regimegym.features.validation import Broken, Origin
 
 TEXT = (".csv", ".txt", ".tsv")
 PARQUET = (".parquet", ".pq")
+Recognise = Callable[[Sequence[str], Header | None], dict[str, int]]  # names, header of a text → our name: position
 
 
 @dataclass(frozen=True)
@@ -63,16 +72,29 @@ def read_prices(
         ConfigError: unknown time zone or dialect.
         MachineError: the file may not be read.
     """
+
+    def recognise(names: Sequence[str], header: Header | None) -> dict[str, int]:
+        line, text = (None, "") if header is None else (header.line, header.text)
+        return recognise_columns(names, chosen, path.name, line, text)
+
+    return _with_spread(read_table(path, recognise, timezone, dialect, symbol))
+
+
+def read_table(
+    path: Path, recognise: Recognise, timezone: str = "UTC", dialect: str | None = None, symbol: str | None = None
+) -> PriceTable:
+    """Read any table of times and numbers: `recognise` says which columns; one of them is `timestamp`.
+
+    Raises as `read_prices`.
+    """
     known = find_dialect(dialect)
     _check_file(path)
     try:
         if path.suffix.lower() in PARQUET:
-            table = _read_parquet(path, chosen, timezone, symbol)
-        else:
-            table = _read_csv(path, chosen, timezone, known, symbol)
+            return _read_parquet(path, recognise, timezone, symbol)
+        return _read_csv(path, recognise, timezone, known, symbol)
     except PermissionError as error:
         raise MachineError("no-permission", f"{path} may not be read: {error.strerror}") from error
-    return _with_spread(table)
 
 
 def _check_file(path: Path) -> None:
@@ -93,14 +115,14 @@ def _check_file(path: Path) -> None:
 
 
 def _read_csv(
-    path: Path, chosen: Mapping[str, str] | None, timezone: str, dialect: Dialect | None, symbol: str | None
+    path: Path, recognise: Recognise, timezone: str, dialect: Dialect | None, symbol: str | None
 ) -> PriceTable:
     body = read_text(path, path.name)
     header = read_header(body, dialect)
     tickers = sorted({ticker for ticker in header.tickers if ticker})
     if len(tickers) > 1:
         header = header.of_ticker(chosen_symbol(tickers, symbol, path.name))
-    positions = recognise_columns(header.names, chosen, path.name, header.line, header.text)
+    positions = recognise(header.names, header)
     clock = _clock_column(header.names, positions["timestamp"])
     of_rows = symbol_column(header.names)
     used = {*positions.values(), *clock}
@@ -174,13 +196,13 @@ def _time_faults(times: Times, timezone: str) -> list[Broken]:
     return [Broken("ambiguous-hour", times.unclear, text, "timestamp")]
 
 
-def _read_parquet(path: Path, chosen: Mapping[str, str] | None, timezone: str, symbol: str | None) -> PriceTable:
+def _read_parquet(path: Path, recognise: Recognise, timezone: str, symbol: str | None) -> PriceTable:
     try:
         if path.stat().st_size == 0:
             raise DataError("empty-file", f"{path.name} is empty", needed="a Parquet file with one row per bar")
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
-            positions = recognise_columns(names, chosen, path.name, None)
+            positions = recognise(names, None)
             of_rows = symbol_column(names)
             wanted = [*positions.values(), *([] if of_rows is None else [of_rows])]
             table = file.read(columns=[names[i] for i in dict.fromkeys(wanted)])

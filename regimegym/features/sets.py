@@ -2,6 +2,7 @@
 
 from regimegym.features import (
     calendar_features,
+    consolidation,
     context_features,
     default_features,
     families,
@@ -21,6 +22,7 @@ __all__ = (
     "LSTM_SET",
     "MINIMAL_SET",
     "MODULES",
+    "SETS",
     "XGBOOST_SET",
     "Feature",
     "FeatureInputs",
@@ -30,7 +32,7 @@ __all__ = (
 # Importing them registers their features.
 MODULES = (
     *(default_features, families, ranges, technical, jumps, volumes, calendar_features, timeframes, interactions),
-    *(microstructure_features, context_features),
+    *(microstructure_features, context_features, consolidation),
 )
 
 
@@ -132,6 +134,9 @@ XGBOOST_SET = (
     *windows("momentum_acceleration", 5, 20),
     *windows("volatility_breakout", 20, 60),
     *windows("range_breakout", 20, 60),
+    *windows("choppiness", 14, 50),
+    *windows("compression", 20, 60),
+    *windows("stay_in_range", 20, 60),
     *windows("volume_surge", 10, 20, 60),
     *windows("volume_score", 20, 120),
     *windows("volume_dispersion", 20),
@@ -146,4 +151,30 @@ XGBOOST_SET = (
     *timeframes.TIMEFRAME_NAMES,
     *interactions.NAMES,
 )
-SETS = {"default": DEFAULT_SET, "minimal": MINIMAL_SET, "lstm": LSTM_SET, "xgboost": XGBOOST_SET}
+MICROSTRUCTURE_SET = (
+    *DEFAULT_SET,
+    *("amihud", "roll_spread", "corwin_schultz_spread", "kyle_lambda", "volume_imbalance", "volume_intensity"),
+)
+QUOTES_SET = (*MICROSTRUCTURE_SET, "relative_spread", "size_imbalance", "microprice_gap")
+ORDER_BOOK_SET = (
+    *MICROSTRUCTURE_SET,
+    *("book_imbalance_1", "book_imbalance_3", "book_imbalance_5", "order_flow_imbalance"),
+    *("trade_imbalance", "trade_intensity"),
+)
+CROSS_ASSET_SET = (
+    *DEFAULT_SET,
+    *("reference_correlation", "reference_correlation_break", "reference_beta", "reference_residual"),
+    *("reference_lead", "reference_lag", "relative_strength", "rotation_rank"),
+)
+ALTERNATIVE_SET = (*DEFAULT_SET, "sentiment", "news_impact", "mention_burst")
+SETS = {
+    "default": DEFAULT_SET,
+    "minimal": MINIMAL_SET,
+    "lstm": LSTM_SET,
+    "xgboost": XGBOOST_SET,
+    "microstructure": MICROSTRUCTURE_SET,
+    "quotes": QUOTES_SET,
+    "order_book": ORDER_BOOK_SET,
+    "cross_asset": CROSS_ASSET_SET,
+    "alternative": ALTERNATIVE_SET,
+}

@@ -102,6 +102,8 @@ def _with_data(run_config: DictConfig, config: DictConfig) -> DictConfig:
     """The run's configuration on other data, named by the user on the command line."""
     other = run_config.copy()
     other.data = config.data
+    # What stood beside the run's own data says nothing about other data.
+    other.context = config.get("context")
     return other
 
 

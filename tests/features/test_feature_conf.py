@@ -17,7 +17,8 @@ from regimegym.features.splits import SplitSettings
 from regimegym.features.synthetic.worlds import RegimeMarketSettings, regime_switching_market
 
 CONF = Path(regimegym.conf.__file__).parent
-FILES = sorted(path for group in ("data", "features", "regime", "split") for path in (CONF / group).glob("*.yaml"))
+GROUPS = ("data", "context", "features", "regime", "split")
+FILES = sorted(path for group in GROUPS for path in (CONF / group).glob("*.yaml"))
 
 
 def test_there_are_files_to_check():
@@ -43,6 +44,11 @@ def test_yaml_defaults_are_the_defaults_of_the_code(path):
         config["settings"] = None
     config = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
     assert config == defaults
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_set_has_a_file_of_its_name(name):
+    assert instantiate(OmegaConf.load(CONF / "features" / f"{name}.yaml")).names == SETS[name]
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_module
 
-from regimegym.envs import batch
-from regimegym.envs.observation import write_windows
-from regimegym.features import market
+from regimegym.features import market, windows
 from regimegym.features.audit import audit_providers, choose_cuts
 from regimegym.features.context import EMPTY
 from regimegym.features.feature import FEATURES, Feature
@@ -70,10 +68,12 @@ def test_thresholds_of_regimes_fitted_on_all_rows_are_found(monkeypatch):
 
 
 def test_an_observation_that_ends_one_bar_late_is_found(monkeypatch):
-    def one_late(features, segment_start, rows, out):
-        write_windows(features, segment_start, np.minimum(rows + 1, len(features) - 1), out)
+    on_time = windows.write_windows
 
-    monkeypatch.setattr(batch, "write_windows", one_late)
+    def one_late(features, segment_start, rows, out):
+        on_time(features, segment_start, np.minimum(rows + 1, len(features) - 1), out)
+
+    monkeypatch.setattr(windows, "write_windows", one_late)
     report = audit()
     assert leaking(report) == {"observed rsi", "observed return_5", "observed probability_plateau"}
     assert {leak.reach for leak in report.leaks} == {1}

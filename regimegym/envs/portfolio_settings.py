@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from regimegym.common.checks import check_flag, check_positive
+from regimegym.common.checks import check_flag, check_kind, check_positive
 from regimegym.common.errors import ConfigError
 from regimegym.envs.settings import AccountSettings, EnvSettings, EpisodeSettings, OrderSettings, RewardSettings
 from regimegym.envs.state import rule_record
@@ -42,6 +42,9 @@ class PortfolioSettings:
     orders: OrderSettings = field(default_factory=OrderSettings)
 
     def __post_init__(self) -> None:
+        check_kind("account", self.account, AccountSettings)
+        check_kind("episode", self.episode, EpisodeSettings)
+        check_kind("orders", self.orders, OrderSettings)
         for name, choices in (("sizing", SIZINGS), ("margin_check", MARGIN_CHECKS)):
             value = getattr(self.account, name)
             if value not in choices:

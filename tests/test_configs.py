@@ -18,8 +18,8 @@ from regimegym.training.wiring import build, leaves
 CONF = Path(regimegym.conf.__file__).parent
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and list(path.glob("*.yaml")))
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
-# These need something of the user's: a file, a class. Tests of their own give it.
-USERS = {("data", "file"), ("reward", "custom")}
+# These need something of the user's: a file, a class, dates. Tests of their own give it.
+USERS = {("data", "file"), ("reward", "custom"), ("split", "dates")}
 READY = [pair for pair in OPTIONS if pair not in USERS]
 
 

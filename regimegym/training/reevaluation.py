@@ -8,8 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from regimegym.agents.build import KINDS
-from regimegym.agents.checkpoint import load_policy
-from regimegym.common.checks import check_choice
+from regimegym.agents.checkpoint import load_policy, with_saved_layers
+from regimegym.common.checks import check_choice, check_flag
 from regimegym.common.errors import DataError, RunError
 from regimegym.envs.settings import EnvSettings
 from regimegym.evaluate.evaluation import evaluate_policy
@@ -44,15 +44,18 @@ def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
             help=["regime-gym evaluate run=last"],
         )
     check_choice("part", config.part, PARTS)
+    check_flag("with_layers", config.with_layers)
     run = RunFolder.open(config.run)
     run_config = read_run_config(run.config)
-    policy, card = load_policy(run.model)
+    policy, card = load_policy(run.model, with_layers=False)
     is_new = config.get("data") is not None
-    market = build_market(run_config) if not is_new else build_market(_with_data(run_config, config))
+    market = build_market(_with_data(run_config, config) if is_new else run_config, card.regime_rule())
     settings: EnvSettings = build(run_config.env)
     if not is_new:
         _check_same_data(run, market)
     market = replace(market, table=align_features(card.feature_names, market.table))
+    if config.with_layers:
+        policy = with_saved_layers(policy, card, market.bars.symbol)
     tape = build_tape(market, Scaler.from_dict(card.scaler))
     rows = (
         RowRange(market.table.warm_up, len(tape))

@@ -13,9 +13,11 @@ from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import configure
 
+from regimegym.agents.action_space import require_discrete
 from regimegym.agents.build import build_agent
 from regimegym.agents.card import ModelCard, card_of
-from regimegym.agents.checkpoint import load_policy, save_model
+from regimegym.agents.checkpoint import save_model
+from regimegym.agents.decision.settings import DecisionSettings
 from regimegym.agents.policy import policy_of
 from regimegym.common.checks import check_at_least
 from regimegym.common.errors import ConfigError
@@ -25,11 +27,13 @@ from regimegym.evaluate.baselines import run_baselines
 from regimegym.evaluate.evaluation import Evaluation, evaluate_policy
 from regimegym.evaluate.intervals import log_return_intervals
 from regimegym.evaluate.metrics import all_metrics
-from regimegym.evaluate.report_content import ReportContext, timeframe_words
+from regimegym.evaluate.report_content import ReportContext
 from regimegym.evaluate.rollout import rollout
 from regimegym.evaluate.settings import EvaluationSettings
+from regimegym.features.durations import timeframe_words
 from regimegym.training.board import Board
 from regimegym.training.callback import Score, TrainingCallback
+from regimegym.training.decision_layers import describe_layers, fit_layers
 from regimegym.training.display import RunHeader, TrainingDisplay
 from regimegym.training.experiment import Experiment, build_experiment
 from regimegym.training.ledger import LEDGER, Ledger
@@ -64,6 +68,7 @@ class Training:
     job: Job | None
     settings: TrainerSettings
     evaluation: EvaluationSettings
+    decision: DecisionSettings
     experiment: Experiment
     algorithm: BaseAlgorithm
     card: ModelCard
@@ -104,19 +109,22 @@ def prepare(config: DictConfig, overrides: list[str], job: Job | None) -> Traini
     check_at_least("random_seed", config.random_seed, 0)
     settings: TrainerSettings = build(config.trainer)
     evaluation: EvaluationSettings = build(config.evaluation)
+    decision: DecisionSettings = build(config.decision)
     torch.set_num_threads(settings.threads)
     experiment = build_experiment(config)
     seed = int(config.random_seed)
     agent, network = build(config.agent), build(config.network)
     env = experiment.vec_env(settings.n_accounts, seed)
     algorithm = build_agent(agent, env, network, seed, device_of(settings.device))
+    if not decision.is_empty:
+        require_discrete("decision", env.action_space)
     card = card_of(
         algorithm,
         agent,
         network,
         feature_names=experiment.tape.feature_names,
         scaler=experiment.scaler.to_dict(),
-        regime_settings=asdict(build(config.regime)),
+        regime_settings=asdict(experiment.regime_settings),
         feature_settings=asdict(build(config.features)),
         account_fields=ACCOUNT_FIELDS,
         action_settings=asdict(experiment.settings.action),
@@ -124,7 +132,9 @@ def prepare(config: DictConfig, overrides: list[str], job: Job | None) -> Traini
     )
     started = datetime.now().astimezone()
     folder = _new_folder(config, config.name or agent.name, job, started)
-    training = Training(config, overrides, job, settings, evaluation, experiment, algorithm, card, folder, started)
+    training = Training(
+        config, overrides, job, settings, evaluation, decision, experiment, algorithm, card, folder, started
+    )
     folder.write_text(folder.config.name, OmegaConf.to_yaml(config, resolve=True))
     folder.write_text(folder.overrides.name, OmegaConf.to_yaml(OmegaConf.create(overrides)))
     write_manifest(training, "running")
@@ -190,7 +200,8 @@ class Validator:
 def finish(training: Training, callback: TrainingCallback, board: Board) -> float:
     """Score the selected model, write results and report, print the summary."""
     experiment, folder, seed = training.experiment, training.folder, training.random_seed
-    policy, card = load_policy(folder.model, device_of(training.settings.device))
+    device = device_of(training.settings.device)
+    policy, card = fit_layers(folder, experiment, training.decision, device)
     ledger, fingerprint = Ledger(LEDGER), experiment.market.bars.fingerprint
     label = type(training.algorithm).__name__
     rows = {"validation": experiment.split.validation}
@@ -204,6 +215,7 @@ def finish(training: Training, callback: TrainingCallback, board: Board) -> floa
         evaluate_policy(policy, experiment.tape, experiment.settings, part_rows, part, seed, label, training.evaluation)
         for part, part_rows in rows.items()
     ]
+    describe_layers(folder, experiment, rows, device)
     context = _context(training, card, found, looks, ledger.count_trials(fingerprint))
     write_outcome(folder, found, context)
     for part in found:
@@ -230,6 +242,10 @@ def write_manifest(training: Training, status: str) -> None:
         started=training.started,
         finished=None if status == "running" else datetime.now().astimezone(),
         status=status,
+        regimes={
+            "settings": asdict(training.experiment.regime_settings),
+            "shares": training.experiment.regime_shares(),
+        },
     )
     training.folder.write_json(training.folder.manifest.name, manifest)
 
@@ -260,7 +276,16 @@ def header(training: Training) -> RunHeader:
         f"{settings.n_accounts} accounts · reward {experiment.settings.reward.kind}",
         agent=f"{name} · {n_weights:,} parameters · seed {training.random_seed} · "
         f"{training.algorithm.device}, {settings.threads} thread{'s' if settings.threads > 1 else ''}",
+        regimes=regime_words(experiment),
     )
+
+
+def regime_words(experiment: Experiment) -> str:
+    """Class shares of the training rows and the thresholds behind them."""
+    shares, rule = experiment.regime_shares()["train"], experiment.regime_settings
+    words = [f"{name.lower()} {100 * share:.0f} %" for name, share in shares.items()]
+    plateau = f"v_lo {rule.v_lo:.3g}" if rule.plateau == "relative" else f"κ_p {rule.kappa_p:.3g}"
+    return " · ".join([*words, f"z_T {rule.z_threshold:.3g}, {plateau}"])
 
 
 def n_parameters(algorithm: BaseAlgorithm) -> int:

@@ -32,6 +32,7 @@ from regimegym.replay.reference import ReferenceReplayBuffer
 from regimegym.replay.samples import ReplayBatch
 from regimegym.replay.tape_bars import BarBatch, TapeBars
 
+LOG_EVERY = 10  # updates between two that are logged
 LEAST_SCALE = 1e-12  # rewards that vary less do not vary
 
 
@@ -150,9 +151,10 @@ class EnhancedDQN(OffPolicyAlgorithm):
         assert isinstance(self._last_obs, dict)
         market, account = self._last_obs["market"][asked], self._last_obs["account"][asked]
         rows = standing_rows(self.env)
-        distinct, where = slice(None), slice(None)
+        distinct: Any = slice(None)
+        where: Any = slice(None)
         if rows is not None:
-            _, distinct, where = np.unique(rows[asked], axis=0, return_index=True, return_inverse=True)
+            _, distinct, where = np.unique(rows[asked], return_index=True, return_inverse=True)
         windows = torch.from_numpy(market[distinct]).to(self.device)
         accounts = torch.from_numpy(account).to(self.device)
         if self.policy.is_noisy:
@@ -182,21 +184,17 @@ class EnhancedDQN(OffPolicyAlgorithm):
         self.policy.train(True)
         self._scale_rewards()
         with self._stream.use():
-            records = [self._update(batch_size) for _ in range(updates)]
+            for _ in range(updates):
+                self._update(batch_size)
         self.policy.train(False)
-        self._n_updates += updates
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        for key in records[0]:
-            values = [float(record[key]) for record in records if not math.isnan(record[key])]
-            if values:
-                self.logger.record_mean(f"train/{key}", float(np.mean(values)))
 
     def _scale_rewards(self) -> None:
         """Fix the unit of the rewards at the first update; afterstates know theirs from the start."""
         if self._n_updates == 0 and self.settings.scale_rewards and self.settings.learning != "afterstate":
             self.policy.reward_scale.fill_(reward_scale(self.replay_buffer))
 
-    def _update(self, batch_size: int) -> dict[str, Tensor]:
+    def _update(self, batch_size: int) -> None:
         """One gradient step, and a copy of the weights where one is due."""
         batch = self.replay_buffer.sample(batch_size)
         self.policy.resample_noise()
@@ -209,14 +207,21 @@ class EnhancedDQN(OffPolicyAlgorithm):
         torch.nn.utils.clip_grad_norm_(self.policy.online_parameters, self.settings.max_grad_norm)
         self.policy.optimizer.step()
         self._copy_weights()
-        with torch.no_grad():
-            return {
-                "loss": loss.detach(),
-                "td_error": lesson.td_error.mean(),
-                "q_mean": lesson.q.mean(),
-                "regime_loss": regime_loss.detach(),
-                "regime_accuracy": regime_accuracy(lesson.logits, batch.regime),
-            }
+        if self._n_updates % LOG_EVERY == 0:
+            self._log(batch, lesson, loss, regime_loss)
+        self._n_updates += 1
+
+    def _log(self, batch: ReplayBatch | BarBatch, lesson: Lesson, loss: Tensor, regime_loss: Tensor) -> None:
+        seen = {
+            "loss": loss,
+            "td_error": lesson.td_error.mean(),
+            "q_mean": lesson.q.mean(),
+            "regime_loss": regime_loss,
+            "regime_accuracy": regime_accuracy(lesson.logits, batch.regime),
+        }
+        for key, value in seen.items():
+            if not math.isnan(value):
+                self.logger.record_mean(f"train/{key}", float(value))
 
     def _teach(self, batch: ReplayBatch | BarBatch) -> Lesson:
         """The lesson of a batch in this model's mode of learning."""
@@ -286,9 +291,9 @@ def attribute_of(env: VecEnv, name: str) -> Any:
 
 
 def standing_rows(env: VecEnv | None) -> np.ndarray | None:
-    """(N, 2) tape index and row on which each account stands; None where `env` does not say."""
+    """(N,) number of the bar on which each account stands, over all tapes; None where `env` does not say."""
     batch = getattr(env, "batch", None)
-    return np.stack([batch.tape_indices, batch.tape_rows], axis=1) if isinstance(batch, AccountBatch) else None
+    return batch.tape_indices * len(batch.tapes[0]) + batch.tape_rows if isinstance(batch, AccountBatch) else None
 
 
 def tape_of(env: VecEnv) -> MarketTape:

@@ -1,6 +1,6 @@
 """The equations EnhancedDQN learns by, one function each, pure except for the soft update."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -83,7 +83,7 @@ def regime_accuracy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def soft_update(target: Iterable[Tensor], online: Iterable[Tensor], tau: float) -> None:
-    """θ⁻ ← τ·θ + (1 − τ)·θ⁻, in place, tensor by tensor."""
-    for theta_target, theta in zip(target, online, strict=True):
-        theta_target.lerp_(theta, tau)
+def soft_update(target: Sequence[Tensor], online: Sequence[Tensor], tau: float) -> None:
+    """θ⁻ ← τ·θ + (1 − τ)·θ⁻, in place, all tensors in one call."""
+    assert len(target) == len(online)
+    torch._foreach_lerp_(target, online, tau)

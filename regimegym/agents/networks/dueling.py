@@ -1,6 +1,5 @@
 """Heads of the Q network; here, and nowhere earlier, the account joins (late fusion)."""
 
-
 import torch
 from torch import Tensor, nn
 

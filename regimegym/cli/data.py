@@ -7,6 +7,7 @@ from regimegym.common.errors import ConfigError, nearest_name
 # Each is a module cli/data_NAME.py with `run(words)`.
 COMMANDS = {
     "check": "the data contract: every violation with its row, and what else is odd",
+    "audit": "does a feature, a regime, a scaler, an observation see the future?",
 }
 
 USAGE = """usage: regime-gym data COMMAND …
@@ -14,6 +15,8 @@ USAGE = """usage: regime-gym data COMMAND …
 {commands}
 
   regime-gym data check prices.csv
+  regime-gym data audit data=file data.path=prices.csv
+  regime-gym data audit feature=my_module.my_feature
   regime-gym data COMMAND --help
 """
 

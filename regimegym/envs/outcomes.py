@@ -75,13 +75,23 @@ def all_outcomes(tape: MarketTape, rows: np.ndarray, accounts: Accounts, setting
         ConfigError: `no-ladder`, continuous actions cannot be listed.
         RegimeGymError: a row outside the tape, naming the account (n · A + a).
     """
-    weights = ActionTranslator(settings.action, settings.account.max_leverage).weights
-    if weights is None:
-        raise ConfigError("no-ladder", "continuous actions cannot be listed; use mode trade or target")
+    weights = ladder_of(settings)
     clock, known = settings.account.carry_clock, _RECORDS.setdefault(tape, {})
     if clock not in known:
         known[clock] = bar_records(tape, clock)
     return outcome_batch(known[clock], rule_record(settings), rows, accounts, weights)
+
+
+def ladder_of(settings: EnvSettings) -> np.ndarray:
+    """(A,) target weight of each action; NaN keeps the position.
+
+    Raises:
+        ConfigError: `no-ladder`, continuous actions cannot be listed.
+    """
+    weights = ActionTranslator(settings.action, settings.account.max_leverage).weights
+    if weights is None:
+        raise ConfigError("no-ladder", "continuous actions cannot be listed; use mode trade or target")
+    return weights
 
 
 def outcome_batch(

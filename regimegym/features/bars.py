@@ -1,6 +1,6 @@
 """Bars: the validated price history of one symbol."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from typing import Any
 
@@ -66,6 +66,16 @@ class Bars:
                 digest.update(b"" if name == "funding_rate" else name.encode())
                 digest.update(array.tobytes())
         return digest.hexdigest()[:16]
+
+
+def last_bars(bars: Bars, count: int) -> Bars:
+    """The last `count` of `bars`, or all where there are fewer."""
+    arrays: dict[str, Any] = {
+        field.name: value[-count:]
+        for field in fields(bars)
+        if isinstance(value := getattr(bars, field.name), np.ndarray)
+    }
+    return replace(bars, **arrays)
 
 
 def freeze_arrays(record: Any) -> None:

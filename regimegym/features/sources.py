@@ -6,8 +6,8 @@ from regimegym.common.errors import DataError
 from regimegym.common.seeding import generator
 from regimegym.features.bars import Bars
 from regimegym.features.loading import load_bars
-from regimegym.features.synthetic import learning  # noqa: F401  # registers its worlds
-from regimegym.features.synthetic.world import WorldSettings, draw_world
+from regimegym.features.synthetic.catalogue import draw_world
+from regimegym.features.synthetic.world import WorldSettings
 from regimegym.features.synthetic.worlds import (
     RegimeMarketSettings,
     random_walk_bars,

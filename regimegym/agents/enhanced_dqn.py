@@ -18,18 +18,20 @@ from regimegym.agents.action_space import require_discrete
 from regimegym.agents.afterstate import Ladder, afterstate_ladder, fill_ratios
 from regimegym.agents.enhanced_dqn_policy import EnhancedDQNPolicy
 from regimegym.agents.enhanced_dqn_settings import EnhancedDQNSettings
+from regimegym.agents.env_access import attribute_of, settings_of, standing_references, tape_of
 from regimegym.agents.exploration import draw_explorers
+from regimegym.agents.kernel_outcomes import KernelOutcomes
 from regimegym.agents.lessons import Lesson, TargetEncoder, Teacher
 from regimegym.agents.losses import regime_accuracy, regime_cross_entropy, soft_update
 from regimegym.agents.networks.settings import NetworkSettings
 from regimegym.agents.randomness import TorchStream
-from regimegym.common.errors import ConfigError
 from regimegym.common.seeding import generator, integer_seed
-from regimegym.envs.batch import AccountBatch
+from regimegym.envs.recorded_source import record_steps
 from regimegym.envs.settings import EnvSettings
-from regimegym.features.tape import MarketTape
-from regimegym.replay.reference import ReferenceReplayBuffer
+from regimegym.replay.regime import RegimeReplayBuffer
 from regimegym.replay.samples import ReplayBatch
+from regimegym.replay.settings import ReplaySettings
+from regimegym.replay.sources import ObservedSource
 from regimegym.replay.tape_bars import BarBatch, TapeBars
 
 LOG_EVERY = 10  # updates between two that are logged
@@ -49,13 +51,14 @@ class EnhancedDQN(OffPolicyAlgorithm):
         network: widths of the network.
         random_seed: of weights, dropout, exploration, replay; SB3 seeds its globals and `env` too.
         device, tensorboard_log, verbose: as in SB3.
+        replay: what is drawn from replay; uniform where None. Afterstates draw bars instead.
 
     Raises:
         ConfigError: the action space is not discrete, or the environment has no tape.
     """
 
     policy: EnhancedDQNPolicy
-    replay_buffer: Any  # ReferenceReplayBuffer, or TapeBars where bars themselves are learned from
+    replay_buffer: Any  # RegimeReplayBuffer, or TapeBars where bars themselves are learned from
     action_space: spaces.Discrete
 
     def __init__(
@@ -67,11 +70,13 @@ class EnhancedDQN(OffPolicyAlgorithm):
         device: torch.device | str = "cpu",
         tensorboard_log: str | None = None,
         verbose: int = 0,
+        replay: ReplaySettings | None = None,
     ) -> None:
         require_discrete(settings.name, env.action_space)
-        tape = tape_of(env)
-        ladder = afterstate_ladder(settings_of(env), tape) if settings.learning == "afterstate" else None
-        buffer, buffer_arguments = _memory(env, tape, settings, generator(random_seed, "replay"))
+        ladder = None
+        if settings.learning == "afterstate":
+            ladder = afterstate_ladder(settings_of(env), tape_of(env))
+        buffer, buffer_arguments = _memory(env, settings, replay, generator(random_seed, "replay"))
         super().__init__(
             policy=EnhancedDQNPolicy,
             env=env,
@@ -110,9 +115,11 @@ class EnhancedDQN(OffPolicyAlgorithm):
         self._since_copy = 0  # updates since the last whole copy of the weights
         with self._stream.use():
             self._setup_model()
-        kept = len(tape) if settings.target_copy == "interval" else 0
-        self._encode = TargetEncoder(self.policy.average, kept, self.device)
+        self._encode = TargetEncoder(self.policy.average, settings.target_copy == "interval")
         self._teacher = Teacher(self.policy, settings, self._encode, 0 if ladder is None else ladder.flat)
+        self._outcomes: KernelOutcomes | None = None
+        if settings.learning == "all_actions":
+            self._outcomes = KernelOutcomes(self.replay_buffer.source, lambda: settings_of(env))
         if ladder is not None:
             self._begin_afterstates(ladder, settings_of(env))
 
@@ -150,7 +157,7 @@ class EnhancedDQN(OffPolicyAlgorithm):
         """(N,) actions: greedy ones where `asked`, the others as they come; a bar is encoded once."""
         assert isinstance(self._last_obs, dict)
         market, account = self._last_obs["market"][asked], self._last_obs["account"][asked]
-        rows = standing_rows(self.env)
+        rows = standing_references(self.env)
         distinct: Any = slice(None)
         where: Any = slice(None)
         if rows is not None:
@@ -183,6 +190,7 @@ class EnhancedDQN(OffPolicyAlgorithm):
         self._update_learning_rate(self.policy.optimizer)
         self.policy.train(True)
         self._scale_rewards()
+        self.replay_buffer.anneal(1.0 - self._current_progress_remaining)
         with self._stream.use():
             for _ in range(updates):
                 self._update(batch_size)
@@ -196,7 +204,7 @@ class EnhancedDQN(OffPolicyAlgorithm):
 
     def _update(self, batch_size: int) -> None:
         """One gradient step, and a copy of the weights where one is due."""
-        batch = self.replay_buffer.sample(batch_size)
+        batch = self.replay_buffer.draw(batch_size)
         self.policy.resample_noise()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
             lesson = self._teach(batch)
@@ -207,6 +215,8 @@ class EnhancedDQN(OffPolicyAlgorithm):
         torch.nn.utils.clip_grad_norm_(self.policy.online_parameters, self.settings.max_grad_norm)
         self.policy.optimizer.step()
         self._copy_weights()
+        if isinstance(batch, ReplayBatch) and self.replay_buffer.settings.kind != "uniform":
+            self.replay_buffer.update_priorities(batch.slots, batch.born, lesson.td_error)
         if self._n_updates % LOG_EVERY == 0:
             self._log(batch, lesson, loss, regime_loss)
         self._n_updates += 1
@@ -220,14 +230,17 @@ class EnhancedDQN(OffPolicyAlgorithm):
             "regime_accuracy": regime_accuracy(lesson.logits, batch.regime),
         }
         for key, value in seen.items():
-            if not math.isnan(value):
-                self.logger.record_mean(f"train/{key}", float(value))
+            number = float(value.detach())
+            if not math.isnan(number):
+                self.logger.record_mean(f"train/{key}", number)
 
     def _teach(self, batch: ReplayBatch | BarBatch) -> Lesson:
         """The lesson of a batch in this model's mode of learning."""
         if isinstance(batch, BarBatch):
             return self._teacher.afterstate(batch)
-        return self._teacher.sampled(batch, self.replay_buffer.stored.next_row[batch.slots])
+        if self._outcomes is not None:
+            return self._teacher.all_actions(batch, self._outcomes(batch))
+        return self._teacher.sampled(batch)
 
     def _copy_weights(self) -> None:
         """Move the target network: a little after every update, or whole at intervals."""
@@ -241,11 +254,6 @@ class EnhancedDQN(OffPolicyAlgorithm):
             self._encode.forget()
             self._since_copy = 0
 
-    def _forget_pending(self) -> None:
-        """Drop what waits for rewards of accounts that are reset."""
-        if isinstance(self.replay_buffer, ReferenceReplayBuffer):
-            self.replay_buffer.pending.clear()
-
     def _setup_learn(
         self,
         total_timesteps: int,
@@ -256,61 +264,32 @@ class EnhancedDQN(OffPolicyAlgorithm):
     ) -> tuple[int, BaseCallback]:
         """SB3's; where it resets the environment, returns that still wait for rewards are dropped."""
         if reset_num_timesteps or self._last_obs is None:
-            self._forget_pending()
+            self.replay_buffer.forget_pending()
         self._encode.forget()
         return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
 
 
 def _memory(
-    env: VecEnv, tape: MarketTape, settings: EnhancedDQNSettings, rng: np.random.Generator
+    env: VecEnv, settings: EnhancedDQNSettings, replay: ReplaySettings | None, rng: np.random.Generator
 ) -> tuple[type[ReplayBuffer], dict[str, Any]]:
     """The replay buffer of a mode of learning and its arguments."""
+    tape = tape_of(env)
     if settings.learning == "afterstate":
-        execution = settings_of(env).account.execution
-        limits = attribute_of(env, "rows")
-        return TapeBars, {"tape": tape, "limits": limits, "ratios": fill_ratios(tape, execution), "rng": rng}
-    return ReferenceReplayBuffer, {"tape": tape, "rng": rng, "n_steps": settings.n_steps, "gamma": settings.gamma}
+        ratios = fill_ratios(tape, settings_of(env).account.execution)
+        return TapeBars, {"tape": tape, "limits": attribute_of(env, "rows"), "ratios": ratios, "rng": rng}
+    source = record_steps(env)
+    if settings.learning == "all_actions" and source is None:
+        attribute_of(env, "settings")
+    return RegimeReplayBuffer, {
+        "source": source or ObservedSource(tape, env.observation_space),
+        "settings": replay,
+        "rng": rng,
+        "n_steps": settings.n_steps,
+        "gamma": settings.gamma,
+    }
 
 
-def settings_of(env: VecEnv) -> EnvSettings:
-    """The settings of a vector environment's accounts. Raises ConfigError when it has none."""
-    return attribute_of(env, "settings")
-
-
-def attribute_of(env: VecEnv, name: str) -> Any:
-    """An attribute of our environments. Raises ConfigError when this one is another's."""
-    try:
-        return env.get_attr(name)[0]
-    except AttributeError:
-        raise ConfigError(
-            "other-environment",
-            f"agent.learning asks the step kernel, and this environment has no attribute '{name}': "
-            f"{type(env).__name__}",
-            needed="regimegym.envs.sb3_vec_env.TradingVecEnv, or agent.learning=sampled",
-        ) from None
-
-
-def standing_rows(env: VecEnv | None) -> np.ndarray | None:
-    """(N,) number of the bar on which each account stands, over all tapes; None where `env` does not say."""
-    batch = getattr(env, "batch", None)
-    return batch.tape_indices * len(batch.tapes[0]) + batch.tape_rows if isinstance(batch, AccountBatch) else None
-
-
-def tape_of(env: VecEnv) -> MarketTape:
-    """The tape of a vector environment. Raises ConfigError when it has none."""
-    try:
-        return env.get_attr("tape")[0]
-    except AttributeError:
-        raise ConfigError(
-            "no-tape",
-            "agent=enhanced_dqn replays references into a market tape, and this environment has no "
-            f"attribute 'tape': {type(env).__name__}",
-            needed="regimegym.envs.sb3_vec_env.TradingVecEnv, or TradingEnv behind SB3's DummyVecEnv",
-        ) from None
-
-
-def reward_scale(buffer: ReferenceReplayBuffer) -> float:
+def reward_scale(buffer: RegimeReplayBuffer) -> float:
     """Standard deviation of the stored returns per bar, 1 where they do not vary."""
-    stored = buffer.stored.reward_n[: buffer.size()]
-    scale = float(np.std(stored, dtype=np.float64)) / math.sqrt(buffer.pending.n_steps)
+    scale = float(np.std(buffer.stored.reward_n, dtype=np.float64)) / math.sqrt(buffer.n_steps)
     return scale if scale > LEAST_SCALE else 1.0

@@ -10,6 +10,7 @@ from torch.nn import functional
 from regimegym.agents.afterstate import drifted, log_growth
 from regimegym.agents.enhanced_dqn_policy import EnhancedDQNPolicy
 from regimegym.agents.enhanced_dqn_settings import EnhancedDQNSettings
+from regimegym.agents.kernel_outcomes import ActionOutcomes
 from regimegym.agents.losses import afterstate_target, chosen_value, quantile_huber
 from regimegym.agents.networks.dueling import AfterstateHeads
 from regimegym.agents.networks.q_network import EnhancedQNetwork
@@ -34,33 +35,41 @@ class Lesson(NamedTuple):
 
 
 class TargetEncoder:
-    """Encodings by the target network; kept by row as long as its weights stay as they are.
+    """Encodings by the target network; kept by bar as long as its weights stay as they are.
 
     Args:
         network: the target network, evaluating.
-        n_rows: rows of the tape; 0 keeps nothing.
-        device: of the network.
+        keeps: whether encodings are kept until `forget`.
     """
 
-    def __init__(self, network: EnhancedQNetwork, n_rows: int, device: torch.device) -> None:
+    def __init__(self, network: EnhancedQNetwork, keeps: bool) -> None:
         self.network = network
-        self.hidden = torch.zeros(n_rows, network.encoder.memory_width, device=device)
-        self.known = np.zeros(n_rows, dtype=bool)
+        self.keeps = keeps
+        self.hidden = torch.zeros(0, network.encoder.memory_width)
+        self.known = np.zeros(0, dtype=bool)
 
-    def __call__(self, rows: np.ndarray, windows: Tensor) -> Tensor:
-        """h (B, H) of the windows (B, W, F) that end at `rows` (B,)."""
-        if len(self.known) == 0:
+    def __call__(self, references: np.ndarray, windows: Tensor) -> Tensor:
+        """h (B, H) of the windows (B, W, F) that end at the `references` (B,)."""
+        if not self.keeps:
             return self.network.encode(windows)[0]
-        fresh, first = np.unique(rows[~self.known[rows]], return_index=True)
-        if len(fresh):
-            at = np.flatnonzero(~self.known[rows])[first]
-            self.hidden[torch.from_numpy(fresh)] = self.network.encode(windows[torch.from_numpy(at)])[0].float()
+        self._make_room(int(references.max()) + 1, windows.device)
+        unknown = np.flatnonzero(~self.known[references])
+        if len(unknown):
+            fresh, first = np.unique(references[unknown], return_index=True)
+            hidden = self.network.encode(windows[torch.from_numpy(unknown[first])])[0]
+            self.hidden[torch.from_numpy(fresh)] = hidden.float()
             self.known[fresh] = True
-        return self.hidden[torch.from_numpy(rows)]
+        return self.hidden[torch.from_numpy(references)]
 
     def forget(self) -> None:
         """The weights have changed."""
         self.known[:] = False
+
+    def _make_room(self, n_bars: int, device: torch.device) -> None:
+        if n_bars > len(self.known):
+            room = torch.zeros(2 * n_bars, self.hidden.shape[1], device=device)
+            room[: len(self.hidden)] = self.hidden
+            self.hidden, self.known = room, np.append(self.known, np.zeros(2 * n_bars - len(self.known), bool))
 
 
 class Teacher:
@@ -81,11 +90,11 @@ class Teacher:
         self.encode = encode
         self.flat = flat
 
-    def sampled(self, batch: ReplayBatch, next_rows: np.ndarray) -> Lesson:
+    def sampled(self, batch: ReplayBatch) -> Lesson:
         """The action taken: y = R_n + γⁿ·(1 − terminated)·Q⁻(s′, argmax_a Q(s′, a))."""
         online = self.policy.online
         with torch.no_grad():
-            ahead = self._next_quantiles(batch.next_market, batch.next_account, next_rows)
+            ahead = self._next_quantiles(batch.next_market, batch.next_account, batch.references[1])
             bootstrap = batch.discount * (1 - batch.terminated)
             y = (batch.reward_n / self.policy.reward_scale)[:, None] + bootstrap[:, None] * ahead
         h, logits = online.encode(batch.market)
@@ -94,6 +103,22 @@ class Teacher:
         loss, td_error = self._compare(taken, y)
         return Lesson((batch.weights * loss).mean(), td_error, quantiles.mean(dim=-1).detach(), logits)
 
+    def all_actions(self, batch: ReplayBatch, outcomes: ActionOutcomes) -> Lesson:
+        """Every action at the account that stood there; actions that trade alike teach alike."""
+        online = self.policy.online
+        n_actions = outcomes.reward.shape[1]
+        with torch.no_grad():
+            ahead = self._next_of_all(batch, outcomes.account)
+            alive = self.settings.gamma * (1 - outcomes.terminated)
+            y = (outcomes.reward / self.policy.reward_scale).unsqueeze(-1) + alive.unsqueeze(-1) * ahead
+        h, logits = online.encode(batch.market)
+        quantiles = online.quantiles(h, batch.account)
+        loss, td_error = self._compare(quantiles, y)
+        assert loss.shape[1] == n_actions
+        return Lesson(
+            (batch.weights * loss.mean(dim=1)).mean(), td_error.mean(dim=1), quantiles.mean(dim=-1).detach(), logits
+        )
+
     def afterstate(self, batch: BarBatch) -> Lesson:
         """Every action from every exposure: targets of δ (agents.losses.afterstate_target)."""
         online = self.policy.online
@@ -101,7 +126,7 @@ class Teacher:
         assert isinstance(heads, AfterstateHeads)
         assert isinstance(target_heads, AfterstateHeads)
         with torch.no_grad():
-            delta = target_heads.delta(self.encode(batch.next_row, batch.next_market))
+            delta = target_heads.delta(self.encode(batch.next_reference, batch.next_market))
             cost = heads.cost(drifted(batch.ratio, heads.targets))
             valuing = cost + delta[:, None, :]
             choosing = valuing
@@ -115,14 +140,30 @@ class Teacher:
         loss = functional.huber_loss(q, y, delta=self.settings.huber_delta)
         return Lesson(loss, (q.detach() - y).abs().mean(dim=1), q.detach(), logits)
 
-    def _next_quantiles(self, market: Tensor, account: Tensor, rows: np.ndarray) -> Tensor:
+    def _next_quantiles(self, market: Tensor, account: Tensor, references: np.ndarray) -> Tensor:
         """Quantiles (B, N) of the value of s′ under the target network, of the action chosen for it."""
-        valued = self.policy.average.quantiles(self.encode(rows, market), account)
+        valued = self.policy.average.quantiles(self.encode(references, market), account)
         if not self.settings.double_q:
             return _of_best(valued, self.policy.average.risk(valued))
         with self.policy.evaluating():
             online = self.policy.online
             return _of_best(valued, online.q(online.encode(market)[0], account))
+
+    def _next_of_all(self, batch: ReplayBatch, accounts: Tensor) -> Tensor:
+        """The same (B, A, N) for the accounts (B, A, K) that every action leads to: one bar, one encoding."""
+        n, n_actions, _ = accounts.shape
+        flat = accounts.flatten(0, 1)
+
+        def each(h: Tensor) -> Tensor:
+            return h.repeat_interleave(n_actions, dim=0)
+
+        valued = self.policy.average.quantiles(each(self.encode(batch.references[1], batch.next_market)), flat)
+        choosing = self.policy.average.risk(valued)
+        if self.settings.double_q:
+            with self.policy.evaluating():
+                online = self.policy.online
+                choosing = online.q(each(online.encode(batch.next_market)[0]), flat)
+        return _of_best(valued, choosing).unflatten(0, (n, n_actions))
 
     def _compare(self, predicted: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Loss (…) and |TD error| (…) of predicted quantiles (…, N) against targets (…, N)."""

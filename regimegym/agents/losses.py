@@ -85,5 +85,6 @@ def regime_accuracy(logits: Tensor, labels: Tensor) -> Tensor:
 @torch.no_grad()
 def soft_update(target: Sequence[Tensor], online: Sequence[Tensor], tau: float) -> None:
     """θ⁻ ← τ·θ + (1 − τ)·θ⁻, in place, all tensors in one call."""
-    assert len(target) == len(online)
+    if len(target) != len(online):
+        raise ValueError(f"argument 'online' holds {len(online)} tensors, 'target' {len(target)}")
     torch._foreach_lerp_(target, online, tau)

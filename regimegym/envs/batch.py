@@ -15,9 +15,9 @@ from regimegym.envs.observation import (
     check_observation,
     observation_space,
     write_account_blocks,
-    write_windows,
 )
 from regimegym.envs.order_settings import OrderSettings
+from regimegym.envs.recorder import StepRecorder
 from regimegym.envs.reset_options import NO_OPTIONS, ResetOptions
 from regimegym.envs.results import StepResult, new_result
 from regimegym.envs.settings import EnvSettings
@@ -39,6 +39,7 @@ from regimegym.envs.state import (
 )
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
+from regimegym.features.windows import gather_windows
 
 
 class EpisodeEnd(NamedTuple):
@@ -68,6 +69,7 @@ class AccountBatch:
         first_references, last_references: (N,) where each episode began and will end at the latest.
         accounts: state of the N accounts, changed in place.
         result: StepResult of the last step.
+        recorder: told of every step and new episode, for a replay buffer; None where nobody asks.
         truncated, terminated: (N,) bool of the last step; never both.
 
     Raises:
@@ -100,6 +102,7 @@ class AccountBatch:
         self.targets = np.full(n_accounts, KEEP)
         self.terminated = np.zeros(n_accounts, bool)
         self.truncated = np.zeros(n_accounts, bool)
+        self.recorder: StepRecorder | None = None
         self._mixed = False  # whether accounts of several stages are under way
         self.space = observation_space(observation, settings.episode.window, tape.n_features)
 
@@ -133,6 +136,8 @@ class AccountBatch:
         """
         settings = stage.settings or self.settings
         check_same_spaces(self.settings, settings)
+        if self.recorder is not None:
+            self.recorder.check(settings)
         tapes, chosen = list(self.tapes), self.terms[-1].tapes
         if stage.tapes is not None:
             check_same_rows(self.tapes[0], stage.tapes)
@@ -166,6 +171,8 @@ class AccountBatch:
         self.terms_of[which] = len(self.terms) - 1
         self._mixed = bool((self.terms_of != self.terms_of[0]).any())
         open_accounts(self.accounts, which, terms.settings.account.initial_cash)
+        if self.recorder is not None:
+            self.recorder.began(which)
 
     def step(self, actions: object) -> None:
         """Take one decision for every account; afterwards all stand on the next row."""
@@ -178,6 +185,8 @@ class AccountBatch:
         np.greater(self.accounts.done, 0, out=self.terminated)
         np.greater_equal(self.references, self.last_references, out=self.truncated)
         self.truncated &= ~self.terminated
+        if self.recorder is not None:
+            self.recorder.stepped()
 
     def hold_equities(self, which: np.ndarray) -> np.ndarray:
         """(n,) marks, on the rows where the accounts `which` stand, of twins that bought first and held."""
@@ -259,10 +268,7 @@ class AccountBatch:
         if self.observation == "reference":
             return {"account": account, "row": self.references[:, None].copy()}
         market = np.empty((self.n, self.settings.episode.window, self.tapes[0].n_features), np.float32)
-        if len(self.tapes) == 1:
-            write_windows(self.tapes[0].features, self.tapes[0].segment_start, self.references, market)
-        else:
-            self._write_windows_of_several(market)
+        gather_windows(self.tapes, self.references, market)
         return {"account": account, "market": market}
 
     def masks(self) -> np.ndarray:
@@ -273,14 +279,6 @@ class AccountBatch:
             which = np.flatnonzero(self.terms_of == k)
             is_held[which], is_spent[which] = refusals(accounts.values[:, which], terms.settings.orders)
         return self.actions.masks(is_held, is_spent)
-
-    def _write_windows_of_several(self, market: np.ndarray) -> None:
-        rows, indices = self.tape_rows, self.tape_indices
-        for k in np.unique(indices):
-            which = np.flatnonzero(indices == k)
-            part = np.empty((len(which), *market.shape[1:]), np.float32)
-            write_windows(self.tapes[k].features, self.tapes[k].segment_start, rows[which], part)
-            market[which] = part
 
 
 def refusals(accounts: np.ndarray, orders: OrderSettings) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@ class BarBatch(NamedTuple):
     next_market: Tensor  # (B, W, F) float32 windows one bar later
     ratio: Tensor  # (B,) float32 price at the next decision's fill over this one's, less 1
     regime: Tensor  # (B,) int64 causal label of the bar, −1 unknown
-    next_row: np.ndarray  # (B,) int64 rows one bar later
+    next_reference: np.ndarray  # (B,) int64 rows one bar later
 
 
 class TapeBars(ReplayBuffer):
@@ -75,7 +75,13 @@ class TapeBars(ReplayBuffer):
     def add(self, *args: Any, **kwargs: Any) -> None:
         """Store nothing."""
 
-    def sample(self, batch_size: int, env: Any = None) -> BarBatch:  # type: ignore[override]
+    def anneal(self, done: float) -> None:
+        """Nothing is weighed."""
+
+    def forget_pending(self) -> None:
+        """Nothing waits."""
+
+    def draw(self, batch_size: int) -> BarBatch:
         """Draw B bars uniformly, with replacement."""
         rows = self.rows[self.rng.integers(len(self.rows), size=batch_size)]
         return BarBatch(
@@ -83,7 +89,7 @@ class TapeBars(ReplayBuffer):
             next_market=self._tensor(self.tape.windows(rows + 1, self.window)),
             ratio=self._tensor(self.ratios[rows].astype(np.float32)),
             regime=self._tensor(self.tape.regimes[rows].astype(np.int64)),
-            next_row=rows + 1,
+            next_reference=rows + 1,
         )
 
     def _tensor(self, array: np.ndarray) -> Tensor:

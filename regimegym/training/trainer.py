@@ -115,7 +115,7 @@ def prepare(config: DictConfig, overrides: list[str], job: Job | None) -> Traini
     seed = int(config.random_seed)
     agent, network = build(config.agent), build(config.network)
     env = experiment.vec_env(settings.n_accounts, seed)
-    algorithm = build_agent(agent, env, network, seed, device_of(settings.device))
+    algorithm = build_agent(agent, env, network, seed, device_of(settings.device), replay=build(config.replay))
     if not decision.is_empty:
         require_discrete("decision", env.action_space)
     card = card_of(

@@ -141,7 +141,7 @@ class RegimeReplayBuffer(ReplayBuffer):
 
     # --- in --------------------------------------------------------------------------------------
 
-    def add(  # type: ignore[override]
+    def add(
         self,
         obs: Any,
         next_obs: Any,
@@ -339,13 +339,13 @@ class RegimeReplayBuffer(ReplayBuffer):
         return references, packed.view(np.float32), action, numbers, floats
 
     def _warn_of_cut_support(self) -> None:
-        for g in np.flatnonzero((self._weights == 0) & (self._store.groups[:, COUNT] > 0)):
-            if int(g) not in self._warned:
-                self._warned.add(int(g))
+        for g in np.flatnonzero((self._weights == 0) & (self._store.groups[:, COUNT] > 0)).tolist():
+            if g not in self._warned:
+                self._warned.add(g)
                 LOG.warning(
                     "replay holds transitions of regime %s and never draws them: its weight is 0;"
                     " importance weights restore the mean over the other regimes only",
-                    Regime(g).name,
+                    REGIMES[g].name,
                 )
 
     def _windows(self, references: np.ndarray) -> Sequence[Tensor]:

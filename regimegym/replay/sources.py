@@ -42,7 +42,8 @@ class StepSource(Protocol):
 class ObservedSource:
     """An environment of somebody else's on one tape: infos hold `row`, and account blocks are kept as seen."""
 
-    def __init__(self, tape: MarketTape, observation_space: spaces.Dict) -> None:
+    def __init__(self, tape: MarketTape, observation_space: spaces.Space) -> None:
+        assert isinstance(observation_space, spaces.Dict)
         self.tapes = [tape]
         (self.size,) = observation_space["account"].shape or (0,)
 

@@ -37,13 +37,14 @@ def new_store(capacities: Sequence[int], n_words: int, is_prioritised: bool) -> 
     groups[:, CAPACITY] = capacities
     trees = SumTrees(capacities)
     none = np.empty(0)
-    heaps = (trees.leaves, trees.sums, trees.minima) if is_prioritised else (none, none, none)
     return Store(
         words,
         words.view(np.float32),
         groups,
-        *heaps,
-        trees.layout,
+        leaves=trees.leaves if is_prioritised else none,
+        sums=trees.sums if is_prioritised else none,
+        minima=trees.minima if is_prioritised else none,
+        layout=trees.layout,
         peaks=np.zeros(n_groups + 1),
         clock=np.zeros(1, np.int64),
         held=np.zeros(kernels.N_LABELS, np.int64),

@@ -98,7 +98,7 @@ class SumTrees:
         """Raise AssertionError unless every node is the exact sum, and minimum, of what is below it."""
         assert np.isfinite(self.leaves).all()
         assert (self.leaves >= 0).all()
-        fresh = SumTrees(self.capacities)
+        fresh = SumTrees(self.capacities.tolist())
         fresh.leaves[:] = self.leaves
         fresh.rebuild()
         for tree, capacity in enumerate(self.capacities):

@@ -15,6 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from regimegym.training.figure import equity_figure
+from regimegym.training.replay_scalars import REPLAY_CHARTS
 
 AGENT = "agent"
 REGIME_TAGS = ("regime/uptrend", "regime/downtrend", "regime/plateau", "regime/oscillating")
@@ -38,6 +39,7 @@ class Board:
                 "agent against baselines, log return": ["Multiline", against],
             },
             "regimes": {"regime mix": ["Multiline", [f"{tag}$" for tag in REGIME_TAGS]]},
+            "replay": REPLAY_CHARTS,
         }
         self._writer.add_custom_scalars(charts)
 

@@ -14,6 +14,7 @@ from regimegym.common.regimes import N_REGIMES
 from regimegym.training.board import REGIME_TAGS, Board
 from regimegym.training.display import Snapshot, TrainingDisplay, ValidationLine
 from regimegym.training.episodes import NAN, EpisodeStats
+from regimegym.training.replay_scalars import replay_scalars
 
 LOSSES = 100  # latest losses in the displayed mean
 SCALARS_EVERY = 1_000  # steps between two rows of scalars
@@ -159,6 +160,7 @@ class TrainingCallback(BaseCallback):
             "rollout/trades_per_1000_bars": episodes.trades_per_1000,
             "time/steps_per_second": self.num_timesteps / self._clock.elapsed,
             **dict(zip(REGIME_TAGS, self._regime_shares(), strict=False)),
+            **replay_scalars(self.model),
         }
 
 

@@ -23,6 +23,7 @@ from regimegym.agents.exploration import draw_explorers
 from regimegym.agents.kernel_outcomes import KernelOutcomes
 from regimegym.agents.lessons import Lesson, TargetEncoder, Teacher
 from regimegym.agents.losses import regime_accuracy, regime_cross_entropy, soft_update
+from regimegym.agents.networks.dueling import AfterstateHeads
 from regimegym.agents.networks.settings import NetworkSettings
 from regimegym.agents.randomness import TorchStream
 from regimegym.common.seeding import generator, integer_seed
@@ -129,9 +130,9 @@ class EnhancedDQN(OffPolicyAlgorithm):
         scale = float(np.log1p(ratios).std()) * env_settings.reward.reward_scale
         if self.settings.scale_rewards and scale > LEAST_SCALE:
             self.policy.reward_scale.fill_(scale)
-        for network in (self.policy.online, self.policy.average):
-            network.heads.set_ladder(ladder)
-            network.heads.unit.fill_(env_settings.reward.reward_scale / float(self.policy.reward_scale))
+        for heads in (self.policy.online.heads, self.policy.average.heads):
+            assert isinstance(heads, AfterstateHeads)
+            heads.set_ladder(ladder, env_settings.reward.reward_scale / float(self.policy.reward_scale))
 
     def set_random_seed(self, seed: int | None = None) -> None:
         """SB3's seeding, with the weights still drawn from the model's own stream."""

@@ -114,7 +114,11 @@ class EnhancedDQNSettings:
     def epsilon(self) -> EpsilonSchedule:
         """The exploration schedule."""
         return EpsilonSchedule(
-            self.epsilon_start, self.epsilon_end, self.epsilon_fraction, self.epsilon_shape, tuple(self.epsilon_stages)
+            self.epsilon_start,
+            self.epsilon_end,
+            self.epsilon_fraction,
+            self.epsilon_shape,
+            tuple(map(tuple, self.epsilon_stages)),
         )
 
 

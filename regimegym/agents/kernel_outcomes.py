@@ -72,5 +72,5 @@ class KernelOutcomes:
         weights = ActionTranslator(settings.action, settings.account.max_leverage).weights
         assert weights is not None  # a value-based agent was refused continuous actions before
         self._targets = weights
-        self._rules = rule_record(settings, self._source.tapes[0].periods_per_year)
+        self._rules = rule_record(settings)
         self._ruled_by = settings

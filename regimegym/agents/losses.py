@@ -87,4 +87,4 @@ def soft_update(target: Sequence[Tensor], online: Sequence[Tensor], tau: float) 
     """θ⁻ ← τ·θ + (1 − τ)·θ⁻, in place, all tensors in one call."""
     if len(target) != len(online):
         raise ValueError(f"argument 'online' holds {len(online)} tensors, 'target' {len(target)}")
-    torch._foreach_lerp_(target, online, tau)
+    torch._foreach_lerp_(list(target), list(online), tau)

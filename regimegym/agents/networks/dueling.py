@@ -62,11 +62,12 @@ class AfterstateHeads(nn.Module):
         self.register_buffer("unit", torch.ones(()))  # scaled reward of one unit of log growth
         self.register_buffer("flat", torch.zeros(1, dtype=torch.int64))
 
-    def set_ladder(self, ladder: Ladder) -> None:
-        """The rungs and their costs, which travel with the weights."""
+    def set_ladder(self, ladder: Ladder, unit: float = 1.0) -> None:
+        """The rungs, their costs and the scaled reward of one unit of log growth; they travel with the weights."""
         self.targets.copy_(torch.tensor(ladder.targets))
         self.rates.copy_(torch.tensor([ladder.buying, ladder.selling]))
         self.flat.fill_(ladder.flat)
+        self.unit.fill_(unit)
 
     def delta(self, h: Tensor) -> Tensor:
         """δ (B, A) of encodings (B, H), in scaled reward."""

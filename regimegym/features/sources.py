@@ -22,6 +22,7 @@ def file(
     columns: Mapping[str, str] | None = None,
     timezone: str = "UTC",
     periods_per_year: float | None = None,
+    dialect: str | None = None,
 ) -> Bars:
     """Bars of a CSV or Parquet file; arguments as in `load_bars`. Raises DataError without a path."""
     if not path:
@@ -31,7 +32,7 @@ def file(
             needed="data.path=FILE (.csv or .parquet)",
             help=("regime-gym train data=file data.path=prices.csv",),
         )
-    return load_bars(path, symbol, columns, timezone, periods_per_year)
+    return load_bars(path, symbol, columns, timezone, periods_per_year, dialect)
 
 
 def synthetic(n_bars: int = 40_000, market_seed: int = 7, settings: RegimeMarketSettings | None = None) -> Bars:

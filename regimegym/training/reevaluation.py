@@ -10,7 +10,7 @@ from rich.console import Console
 from regimegym.agents.build import KINDS
 from regimegym.agents.checkpoint import load_policy, with_saved_layers
 from regimegym.common.checks import check_choice, check_flag
-from regimegym.common.errors import DataError, RunError
+from regimegym.common.errors import ConfigError, DataError, RunError
 from regimegym.envs.settings import EnvSettings
 from regimegym.evaluate.evaluation import evaluate_policy
 from regimegym.features.market import Market, align_features, build_tape
@@ -46,7 +46,7 @@ def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
     check_choice("part", config.part, PARTS)
     check_flag("with_layers", config.with_layers)
     run = RunFolder.open(config.run)
-    run_config = read_run_config(run.config)
+    run_config = read_run_config(run.config, _trusted(config.trust))
     policy, card = load_policy(run.model, with_layers=False)
     is_new = config.get("data") is not None
     market = build_market(_with_data(run_config, config) if is_new else run_config, card.regime_rule())
@@ -85,6 +85,17 @@ def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
     write_outcome(target, [found], context)
     render_evaluation(summary_block(found), str(target.path), Console(highlight=False), found.labels)
     return target
+
+
+def _trusted(names: object) -> list[str]:
+    """The user's own list of classes and functions a run's config may use; one may stand alone."""
+    given = OmegaConf.to_container(names) if OmegaConf.is_config(names) else names
+    given = [given] if isinstance(given, str) else given
+    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
+        raise ConfigError(
+            "bad-trust", f"'trust' is a list of dotted names, got {given!r}", needed="trust=[my_module.MyReward]"
+        )
+    return given
 
 
 def _with_data(run_config: DictConfig, config: DictConfig) -> DictConfig:

@@ -1,6 +1,7 @@
 """EnhancedDQN: double, dueling, n-step Q learning over tape references, with a regime detector."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -256,6 +257,20 @@ class EnhancedDQN(OffPolicyAlgorithm):
             soft_update(average, online, 1.0)
             self._encode.forget()
             self._since_copy = 0
+
+    def extra_state(self) -> dict[str, Any]:
+        """What stable-baselines3 does not know of: own generators, updates that are due (agents.state)."""
+        return {
+            "exploration": self._exploration.bit_generator.state,
+            "stream": self._stream.state(),
+            "updates_due": self._updates_due,
+        }
+
+    def load_extra_state(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `extra_state`."""
+        self._exploration.bit_generator.state = state["exploration"]
+        self._stream.load_state(state["stream"])
+        self._updates_due = state["updates_due"]
 
     def _setup_learn(
         self,

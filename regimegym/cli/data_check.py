@@ -35,6 +35,7 @@ def run(words: list[str]) -> None:
     console = Console()
     checker = DataQualityChecker()
     reading = {"columns": options.columns, "timezone": options.timezone, "dialect": options.dialect}
+    reading["symbol"] = options.symbol
     reports = []
     for number, file in enumerate(options.files, 1):
         with _progress(f"checking {file} ({number} of {len(options.files)})"):
@@ -114,6 +115,7 @@ def _options(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--force", action="store_true", help="let --fix replace an older OUT")
     parser.add_argument("--timezone", default="UTC", help="zone of times that do not say theirs (UTC)")
     parser.add_argument("--dialect", help="binance, metatrader, decimal_comma, … where the text does not say")
+    parser.add_argument("--symbol", help="the one to look at in a file that holds several")
     parser.add_argument(
         "--columns", type=_columns, metavar="OURS=THEIRS,…", help="names of columns: close=Last,timestamp=When"
     )

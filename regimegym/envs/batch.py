@@ -9,6 +9,7 @@ from regimegym.common.errors import DataError
 from regimegym.envs.actions import KEEP, ActionTranslator
 from regimegym.envs.core import step_kernel
 from regimegym.envs.custom_reward import apply_reward_rule
+from regimegym.envs.episode_watch import EpisodeWatch
 from regimegym.envs.holding import hold_equities
 from regimegym.envs.observation import (
     ACCOUNT_FIELDS,
@@ -70,6 +71,7 @@ class AccountBatch:
         accounts: state of the N accounts, changed in place.
         result: StepResult of the last step.
         recorder: told of every step and new episode, for a replay buffer; None where nobody asks.
+        watch: the same, for pictures of one account.
         truncated, terminated: (N,) bool of the last step; never both.
 
     Raises:
@@ -103,6 +105,7 @@ class AccountBatch:
         self.terminated = np.zeros(n_accounts, bool)
         self.truncated = np.zeros(n_accounts, bool)
         self.recorder: StepRecorder | None = None
+        self.watch: EpisodeWatch | None = None
         self._mixed = False  # whether accounts of several stages are under way
         self.space = observation_space(observation, settings.episode.window, tape.n_features)
 
@@ -173,6 +176,8 @@ class AccountBatch:
         open_accounts(self.accounts, which, terms.settings.account.initial_cash)
         if self.recorder is not None:
             self.recorder.began(which)
+        if self.watch is not None:
+            self.watch.began(which)
 
     def step(self, actions: object) -> None:
         """Take one decision for every account; afterwards all stand on the next row."""
@@ -187,6 +192,8 @@ class AccountBatch:
         self.truncated &= ~self.terminated
         if self.recorder is not None:
             self.recorder.stepped()
+        if self.watch is not None:
+            self.watch.stepped()
 
     def hold_equities(self, which: np.ndarray) -> np.ndarray:
         """(n,) marks, on the rows where the accounts `which` stand, of twins that bought first and held."""

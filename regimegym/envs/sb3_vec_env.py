@@ -1,7 +1,7 @@
 """TradingVecEnv: N accounts as one stable-baselines3 vector environment."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -13,7 +13,9 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from regimegym.common.checks import check_at_least
 from regimegym.envs.batch import AccountBatch, EpisodeEnd
+from regimegym.envs.batch_state import batch_state, load_batch_state
 from regimegym.envs.default_market import default_tape
+from regimegym.envs.episode_watch import EpisodeWatch, check_render_mode
 from regimegym.envs.reset_options import ResetOptions, reset_options
 from regimegym.envs.results import LOG_RETURN, REWARD, TRADED
 from regimegym.envs.settings import EnvSettings
@@ -23,6 +25,7 @@ from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
 
 Indices = None | int | Iterable[int]
+SHARED = ("set_stage", "state", "load_state")  # methods that act on all accounts at once
 
 
 class TradingVecEnv(VecEnv):
@@ -38,6 +41,8 @@ class TradingVecEnv(VecEnv):
         n_envs: N ≥ 1.
         tape, settings, rows, observation: as for TradingEnv.
         random_seed: seed of the first account's starts.
+        render_mode: `rgb_array` or None.
+        render_account: the account that pictures show.
     """
 
     def __init__(
@@ -48,14 +53,19 @@ class TradingVecEnv(VecEnv):
         rows: RowRange | None = None,
         random_seed: int = 0,
         observation: str = "window",
+        render_mode: str | None = None,
+        render_account: int = 0,
     ) -> None:
         check_at_least("n_envs", n_envs, 1)
+        check_render_mode(render_mode)
         tape = default_tape() if tape is None else tape
         self.batch = AccountBatch(n_envs, tape, settings or EnvSettings(), rows, observation)
         self.rows = self.batch.limits
-        self.render_mode = None
+        self.render_mode = render_mode
+        if render_mode is not None:
+            self.batch.watch = EpisodeWatch(self.batch, render_account)
         super().__init__(n_envs, self.batch.space, self.batch.actions.space)
-        self.metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
+        self.metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "autoreset_mode": AutoresetMode.SAME_STEP}
         self._step_infos: list[dict[str, Any]] = [{} for _ in range(n_envs)]
         self._began = time.perf_counter()
         self._generators: list[np.random.Generator] = []
@@ -84,6 +94,25 @@ class TradingVecEnv(VecEnv):
     def action_masks(self) -> np.ndarray:
         """(N, A) bool, the admissible actions; see ActionTranslator.masks."""
         return self.batch.masks()
+
+    def state(self) -> dict[str, Any]:
+        """Everything that decides how the episodes go on, as plain numbers and arrays.
+
+        Stages set by `set_stage` are not in it: set them again, in their order, before `load_state`.
+        """
+        return {
+            "batch": batch_state(self.batch),
+            "generators": [generator.bit_generator.state for generator in self._generators],
+            "seeds": list(self._seeds),
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state`, for an environment built with the same arguments."""
+        load_batch_state(self.batch, state["batch"])
+        self._generators = [np_random(0)[0] for _ in state["generators"]]
+        for generator, saved in zip(self._generators, state["generators"], strict=True):
+            generator.bit_generator.state = saved
+        self._seeds = list(state["seeds"])
 
     def reset(self) -> dict[str, np.ndarray]:
         """Begin N episodes; seeds and options set before apply once."""
@@ -118,6 +147,10 @@ class TradingVecEnv(VecEnv):
             observation = batch.observe()
         return observation, rewards, dones, infos
 
+    def get_images(self) -> Sequence[np.ndarray | None]:
+        """One picture (480, 640, 3) uint8, which `render` returns: the running episode of `render_account`."""
+        return [] if self.batch.watch is None else [self.batch.watch.frame()]
+
     def close(self) -> None:
         """Nothing is held open."""
 
@@ -133,15 +166,15 @@ class TradingVecEnv(VecEnv):
     def env_method(
         self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Call `action_masks` of each account, or `set_stage` once for all of them.
+        """Call `action_masks` of each account, or one of SHARED once for all of them.
 
         Raises:
             AttributeError: no other method belongs to the accounts.
         """
         which = list(self._get_indices(indices))
-        if method_name == "set_stage":
-            self.set_stage(*method_args, **method_kwargs)
-            return [None for _ in which]
+        if method_name in SHARED:
+            shared = getattr(self, method_name)(*method_args, **method_kwargs)
+            return [shared for _ in which]
         if method_name != "action_masks":
             raise AttributeError(f"TradingVecEnv has no method '{method_name}' of single accounts")
         masks = self.action_masks()

@@ -13,6 +13,7 @@ from regimegym.common.checks import check_at_least
 from regimegym.common.errors import ConfigError
 from regimegym.envs.batch import AccountBatch, EpisodeEnd
 from regimegym.envs.default_market import default_tape
+from regimegym.envs.episode_watch import EpisodeWatch, check_render_mode, nothing_recorded
 from regimegym.envs.reset_options import ResetOptions, reset_options
 from regimegym.envs.settings import EnvSettings
 from regimegym.envs.stages import Stage
@@ -32,9 +33,15 @@ class TradingVectorEnv(VectorEnv):
     Args:
         num_envs: N ≥ 1.
         tape, settings, rows, observation: as for TradingEnv.
+        render_mode: `rgb_array` or None.
+        render_account: the account that pictures and the figure show.
     """
 
-    metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
+    metadata: dict[str, Any] = {  # noqa: RUF012
+        "render_modes": ["rgb_array"],
+        "render_fps": 20,
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+    }
 
     def __init__(
         self,
@@ -43,12 +50,18 @@ class TradingVectorEnv(VectorEnv):
         settings: EnvSettings | None = None,
         rows: RowRange | None = None,
         observation: str = "window",
+        render_mode: str | None = None,
+        render_account: int = 0,
     ) -> None:
         check_at_least("num_envs", num_envs, 1)
+        check_render_mode(render_mode)
         tape = default_tape() if tape is None else tape
         self.num_envs = num_envs
         self.batch = AccountBatch(num_envs, tape, settings or EnvSettings(), rows, observation)
         self.rows = self.batch.limits
+        self.render_mode = render_mode
+        if render_mode is not None:
+            self.batch.watch = EpisodeWatch(self.batch, render_account)
         self.single_observation_space = self.batch.space
         self.single_action_space = self.batch.actions.space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -117,6 +130,17 @@ class TradingVectorEnv(VectorEnv):
         else:
             infos = self._with_all(infos)
         return observation, rewards, terminated, truncated, infos
+
+    def render(self) -> tuple[np.ndarray, ...] | None:
+        """One picture (480, 640, 3) uint8: the running episode of `render_account`; None without a render mode."""
+        frame = None if self.batch.watch is None else self.batch.watch.frame()
+        return None if frame is None else (frame,)
+
+    def episode_figure(self) -> Any:
+        """It as a plotly Figure. Raises as EpisodeWatch.figure, also without a render mode."""
+        if self.batch.watch is None:
+            raise nothing_recorded()
+        return self.batch.watch.figure()
 
     def action_masks(self) -> np.ndarray:
         """(N, A) bool, the admissible actions; see ActionTranslator.masks."""

@@ -52,6 +52,19 @@ class Bars:
     def __len__(self) -> int:
         return len(self.timestamps)
 
+    def rows(self, start: int, stop: int) -> "Bars":
+        """The bars [start, stop), as views; not checked or copied again."""
+        part = object.__new__(Bars)
+        for name, value in self.__dict__.items():
+            part.__dict__[name] = value[start:stop] if isinstance(value, np.ndarray) else value
+        return part
+
+    def at(self, rows: np.ndarray) -> "Bars":
+        """The bars of `rows` (n,), in rising order."""
+        return replace(
+            self, **{name: value[rows] for name, value in self.__dict__.items() if isinstance(value, np.ndarray)}
+        )
+
     @property
     def fingerprint(self) -> str:
         """16 hex digits of SHA-256 over timestamps, prices, volume, spreads, and funding and sizes if any."""

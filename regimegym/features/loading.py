@@ -31,7 +31,8 @@ def load_bars(
 
     Args:
         path: `.csv`, `.txt`, `.tsv` (delimiter found out) or `.parquet`, `.pq`.
-        symbol: name of the instrument; None takes the file's name, less a bar length at its end.
+        symbol: name of the instrument; None takes the file's name, less a bar length at its end. Of a
+            file that holds several instruments it picks the rows.
         columns: our name → the file's name, where the usual names do not stand.
         timezone: zone of timestamps that do not say theirs; they are starts of bars.
         periods_per_year: bars per year; None takes what the timestamps say.
@@ -48,7 +49,7 @@ def load_bars(
         MachineError: the file may not be read.
     """
     path = Path(path)
-    table = read_prices(path, columns, timezone, dialect)
+    table = read_prices(path, columns, timezone, dialect, symbol)
     if table.ragged:
         raise ragged_lines(table.ragged, table.n_cells, path.name)
     arrays, origin = table.columns, table.origin

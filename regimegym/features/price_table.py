@@ -1,6 +1,6 @@
 """What a file of prices holds, as far as it can be read: columns, and everything wrong with their cells."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,14 +10,23 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from regimegym.common.errors import DataError, MachineError, nearest_name
-from regimegym.features.columns import plain, recognise_columns
+from regimegym.features.columns import chosen_symbol, plain, recognise_columns, symbol_column
 from regimegym.features.dialects import Dialect, find_dialect
-from regimegym.features.text_table import cells_to_floats, read_cells, read_header, read_text, why_no_number
+from regimegym.features.text_table import (
+    Header,
+    TextTable,
+    cells_to_floats,
+    read_cells,
+    read_header,
+    read_text,
+    why_no_number,
+)
 from regimegym.features.timestamps import NAT, Times, epoch_to_times, localise, text_to_times
 from regimegym.features.validation import Broken, Origin
 
 TEXT = (".csv", ".txt", ".tsv")
 PARQUET = (".parquet", ".pq")
+Recognise = Callable[[Sequence[str], Header | None], dict[str, int]]  # names, header of a text → our name: position
 
 
 @dataclass(frozen=True)
@@ -47,25 +56,45 @@ class PriceTable:
 
 
 def read_prices(
-    path: Path, chosen: Mapping[str, str] | None = None, timezone: str = "UTC", dialect: str | None = None
+    path: Path,
+    chosen: Mapping[str, str] | None = None,
+    timezone: str = "UTC",
+    dialect: str | None = None,
+    symbol: str | None = None,
 ) -> PriceTable:
     """Read a CSV or Parquet file; arguments as in `load_bars`.
 
+    Of a file that holds several symbols only the rows of `symbol` are read.
+
     Raises:
-        DataError: the file is missing, empty, of an unknown or wrong kind, or lacks a column.
+        DataError: the file is missing, empty, of an unknown or wrong kind, lacks a column, or holds
+            several symbols of which none was chosen.
         ConfigError: unknown time zone or dialect.
         MachineError: the file may not be read.
+    """
+
+    def recognise(names: Sequence[str], header: Header | None) -> dict[str, int]:
+        line, text = (None, "") if header is None else (header.line, header.text)
+        return recognise_columns(names, chosen, path.name, line, text)
+
+    return _with_spread(read_table(path, recognise, timezone, dialect, symbol))
+
+
+def read_table(
+    path: Path, recognise: Recognise, timezone: str = "UTC", dialect: str | None = None, symbol: str | None = None
+) -> PriceTable:
+    """Read any table of times and numbers: `recognise` says which columns; one of them is `timestamp`.
+
+    Raises as `read_prices`.
     """
     known = find_dialect(dialect)
     _check_file(path)
     try:
         if path.suffix.lower() in PARQUET:
-            table = _read_parquet(path, chosen, timezone)
-        else:
-            table = _read_csv(path, chosen, timezone, known)
+            return _read_parquet(path, recognise, timezone, symbol)
+        return _read_csv(path, recognise, timezone, known, symbol)
     except PermissionError as error:
         raise MachineError("no-permission", f"{path} may not be read: {error.strerror}") from error
-    return _with_spread(table)
 
 
 def _check_file(path: Path) -> None:
@@ -85,14 +114,23 @@ def _check_file(path: Path) -> None:
         )
 
 
-def _read_csv(path: Path, chosen: Mapping[str, str] | None, timezone: str, dialect: Dialect | None) -> PriceTable:
+def _read_csv(
+    path: Path, recognise: Recognise, timezone: str, dialect: Dialect | None, symbol: str | None
+) -> PriceTable:
     body = read_text(path, path.name)
     header = read_header(body, dialect)
-    positions = recognise_columns(header.names, chosen, path.name, header.line, header.text)
+    tickers = sorted({ticker for ticker in header.tickers if ticker})
+    if len(tickers) > 1:
+        header = header.of_ticker(chosen_symbol(tickers, symbol, path.name))
+    positions = recognise(header.names, header)
     clock = _clock_column(header.names, positions["timestamp"])
+    of_rows = symbol_column(header.names)
     used = {*positions.values(), *clock}
-    table = read_cells(body, header, sorted(used), path.name)
-    cells = dict(zip(sorted(used), table.cells, strict=True))
+    wanted = sorted(used if of_rows is None else used | {of_rows})
+    table = read_cells(body, header, wanted, path.name)
+    if of_rows is not None:
+        table = _rows_of(table, wanted.index(of_rows), symbol, path.name)
+    cells = dict(zip(wanted, table.cells, strict=True))
     dates = cells[positions.pop("timestamp")]
     if clock:
         dates = pc.binary_join_element_wise(dates, cells[clock[0]], " ")
@@ -108,8 +146,18 @@ def _read_csv(path: Path, chosen: Mapping[str, str] | None, timezone: str, diale
         table.ragged,
         len(header.names),
         times.zoned,
-        tuple(name for i, name in enumerate(header.names) if i not in used),
+        tuple(name for i, name in enumerate(header.names) if name and i not in wanted),
     )
+
+
+def _rows_of(table: TextTable, position: int, symbol: str | None, file: str) -> TextTable:
+    """The rows of one symbol where the column at `position` names several."""
+    symbols = sorted(text for text in pc.unique(table.cells[position]).to_pylist() if text)
+    if len(symbols) < 2:
+        return table
+    kept = pc.equal(table.cells[position], chosen_symbol(symbols, symbol, file))
+    lines = table.lines[kept.to_numpy(zero_copy_only=False)]
+    return TextTable(tuple(column.filter(kept) for column in table.cells), lines, table.ragged)
 
 
 def _clock_column(names: tuple[str, ...], date: int) -> list[int]:
@@ -137,14 +185,16 @@ def _time_faults(times: Times, timezone: str) -> list[Broken]:
     return [Broken("ambiguous-hour", times.unclear, text, "timestamp")]
 
 
-def _read_parquet(path: Path, chosen: Mapping[str, str] | None, timezone: str) -> PriceTable:
+def _read_parquet(path: Path, recognise: Recognise, timezone: str, symbol: str | None) -> PriceTable:
     try:
         if path.stat().st_size == 0:
             raise DataError("empty-file", f"{path.name} is empty", needed="a Parquet file with one row per bar")
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
-            positions = recognise_columns(names, chosen, path.name, None)
-            table = file.read(columns=[names[i] for i in positions.values()])
+            positions = recognise(names, None)
+            of_rows = symbol_column(names)
+            wanted = [*positions.values(), *([] if of_rows is None else [of_rows])]
+            table = file.read(columns=[names[i] for i in dict.fromkeys(wanted)])
     except PermissionError:
         raise
     except (pa.ArrowInvalid, OSError) as error:
@@ -153,14 +203,27 @@ def _read_parquet(path: Path, chosen: Mapping[str, str] | None, timezone: str) -
         ) from error
     if len(table) == 0:
         raise DataError("empty-file", f"{path.name} has no rows", needed="one row per bar")
-    unused = tuple(name for i, name in enumerate(names) if i not in positions.values())
+    numbers = None
+    if of_rows is not None:
+        table, numbers = _arrow_rows_of(table, names[of_rows], symbol, path.name)
+    unused = tuple(name for i, name in enumerate(names) if i not in wanted)
     times = _arrow_times(table.column(names[positions.pop("timestamp")]).combine_chunks(), timezone, path.name)
     arrays, broken = {"timestamp": times.ns}, list(_time_faults(times, timezone))
     for name, i in positions.items():
         column = table.column(names[i]).combine_chunks()
         arrays[name], wrong = _arrow_floats(column, names[i], path.name)
         broken += _no_numbers(name, column, wrong)
-    return PriceTable(arrays, tuple(broken), Origin(path.name), zoned=times.zoned, unused=unused)
+    return PriceTable(arrays, tuple(broken), Origin(path.name, numbers, "row"), zoned=times.zoned, unused=unused)
+
+
+def _arrow_rows_of(table: pa.Table, column: str, symbol: str | None, file: str) -> tuple[pa.Table, np.ndarray | None]:
+    """The rows of one symbol where `column` names several, and their numbers in the file (None: all)."""
+    texts = pc.cast(table.column(column), pa.string())
+    symbols = sorted(text for text in pc.unique(texts).to_pylist() if text)
+    if len(symbols) < 2:
+        return table, None
+    kept = pc.equal(texts, chosen_symbol(symbols, symbol, file)).fill_null(False)
+    return table.filter(kept), np.flatnonzero(kept.to_numpy())
 
 
 def _arrow_times(column: pa.Array, timezone: str, file: str) -> Times:

@@ -1,6 +1,7 @@
 """Where bars come from: the targets of the config group `data`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from regimegym.common.errors import DataError
 from regimegym.common.seeding import generator
@@ -60,4 +61,7 @@ def world(
     name: str = "regime", n_bars: int = 26_000, market_seed: int = 7, settings: WorldSettings | None = None
 ) -> Bars:
     """A world by its name (docs/worlds.md), without its truth; see `draw_world`."""
-    return draw_world(name, n_bars, generator(market_seed, f"world-{name}"), settings).bars
+    bars = draw_world(name, n_bars, generator(market_seed, f"world-{name}"), settings).bars
+    return replace(
+        bars, source=f"world({name=}, {n_bars=}, {market_seed=}{'' if settings is None else f', {settings}'})"
+    )

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -22,13 +22,22 @@ QUOTED = re.compile(r'"[^"]*"')  # a quoted cell may hold the delimiter
 
 @dataclass(frozen=True)
 class Header:
-    """The header line: its text, the names in it, and how many lines stand before the first row."""
+    """The header line: its text, the names in it, and how many lines stand before the first row.
+
+    `tickers` holds the instrument of each column where a second line says it (yfinance).
+    """
 
     names: tuple[str, ...]
     text: str
     line: int
     skip: int
     delimiter: str
+    tickers: tuple[str, ...] = ()
+
+    def of_ticker(self, ticker: str) -> "Header":
+        """The header in which columns of other instruments have no name."""
+        names = [name if t in ("", ticker) else "" for name, t in zip(self.names, self.tickers, strict=True)]
+        return replace(self, names=tuple(names))
 
 
 @dataclass(frozen=True)
@@ -76,10 +85,12 @@ def read_header(body: bytes, dialect: Dialect | None = None) -> Header:
     known = headerless_columns(list(names))
     if known is not None:
         return Header(known, lines[index], index + 1, index, delimiter)
-    skip = index + 1
     if names[0].lower() == "price" and len(lines) > index + 2 and lines[index + 2].lower().startswith("date"):
-        names, skip = ("Date", *names[1:]), index + 3  # yfinance: Price / Ticker / Date lines
-    return Header(names, lines[index], index + 1, skip, delimiter)
+        # yfinance: Price / Ticker / Date lines
+        tickers = tuple(cell.strip() for cell in lines[index + 1].split(delimiter))
+        tickers = ("", *tickers[1:]) if len(tickers) == len(names) else ()
+        return Header(("Date", *names[1:]), lines[index], index + 1, index + 3, delimiter, tickers)
+    return Header(names, lines[index], index + 1, index + 1, delimiter)
 
 
 def _count(line: str, delimiter: str) -> int:

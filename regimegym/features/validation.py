@@ -15,6 +15,7 @@ from regimegym.features.timestamps import NAT
 
 EDGE_TOLERANCE = 1e-6  # adjusted prices leave their bar by float round-off; relative
 SHOWN = 3
+CONTRACT = "strictly increasing times, finite prices > 0, low ≤ open, close ≤ high, volume ≥ 0"
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def bars_from_arrays(
     columns = {"volume": np.zeros(n_rows), **columns}
     broken = find_broken_rules(columns, unreadable or [])
     if broken:
-        raise _error(broken, origin)
+        raise broken_rules_error(broken, origin)
     edges = (columns["open"], columns["close"])
     times = columns["timestamp"]
     return Bars(
@@ -195,7 +196,7 @@ def _time(ns: np.int64) -> str:
     return str(np.datetime64(int(ns), "ns").astype("datetime64[s]")).replace("T", " ")
 
 
-def _error(broken: list[Broken], origin: Origin) -> DataError:
+def broken_rules_error(broken: Sequence[Broken], origin: Origin, needed: str = CONTRACT) -> DataError:
     """One message for all broken rules, the earliest rows first."""
     first = sorted(((int(row), rule) for rule in broken for row in rule.rows[:SHOWN]), key=lambda found: found[0])
     sentences = [f"{origin.file}, {origin.place(row)}: {rule.text(row)}" for row, rule in first[:SHOWN]]
@@ -205,6 +206,6 @@ def _error(broken: list[Broken], origin: Origin) -> DataError:
         first[0][1].name,
         sentences[0],
         place=[*sentences, *more],
-        needed="strictly increasing times, finite prices > 0, low ≤ open, close ≤ high, volume ≥ 0",
+        needed=needed,
         found=f"{count:,} violation{'s' if count > 1 else ''}",
     )

@@ -21,11 +21,20 @@ END_BIT, STEPS_BIT = 3, 4  # of word BITS: regime + 1 below, whether it terminat
 FIRST_SLOT, CAPACITY, HEAD, COUNT = range(4)  # columns of `groups`
 N_LABELS = 5  # UNKNOWN and the four regimes, as rows of statistics
 DRAWN, AGE, UPDATED, ERROR = range(4)  # columns of `statistics`, sums since they were read
+NOW, LATER, SLOT, GENERATION, LABEL = range(5)  # rows of the whole numbers that are drawn
 UNSUPPORTED = 1
 
 
+class Memory(NamedTuple):
+    """Everything a buffer holds, in three arrays, since a compiled call pays for each it is handed."""
+
+    words: np.ndarray  # (capacity, C) int32
+    whole: np.ndarray  # int64: G, leaves, nodes, clock, held (5), groups (G · 4), layout (G · 3)
+    real: np.ndarray  # float64: leaves, sums, minima, peaks (G + 1), statistics (5 · 4)
+
+
 class Store(NamedTuple):
-    """Everything a kernel reads and changes; arrays are shared, never copied."""
+    """The parts of a Memory by name; they share its arrays."""
 
     words: np.ndarray  # (capacity, C) int32
     floats: np.ndarray  # (capacity, C) float32, the same memory
@@ -40,6 +49,30 @@ class Store(NamedTuple):
     statistics: np.ndarray  # (5, 4) float64 by regime + 1
 
 
+@njit(cache=True, error_model="numpy")
+def opened(memory: Memory) -> Store:
+    """The parts of a buffer's memory."""
+    words, whole, real = memory
+    n_groups, n_leaves, n_nodes = whole[0], whole[1], whole[2]
+    layout = 4 + N_LABELS + 4 * n_groups
+    minima = n_leaves + n_nodes
+    peaks = minima + n_nodes
+    statistics = peaks + n_groups + 1
+    return Store(
+        words,
+        words.view(np.float32),
+        whole[4 + N_LABELS : layout].reshape((n_groups, 4)),
+        real[:n_leaves],
+        real[n_leaves:minima],
+        real[minima:peaks],
+        whole[layout:].reshape((n_groups, 3)),
+        real[peaks:statistics],
+        whole[3:4],
+        whole[4 : 4 + N_LABELS],
+        real[statistics:].reshape((N_LABELS, 4)),
+    )
+
+
 class Pending(NamedTuple):
     """Decisions of N accounts that wait for their n rewards, oldest first."""
 
@@ -52,7 +85,7 @@ class Pending(NamedTuple):
 
 @njit(cache=True, error_model="numpy")
 def add_step(
-    store: Store,
+    memory: Memory,
     pending: Pending,
     references: np.ndarray,
     regimes: np.ndarray,
@@ -73,6 +106,7 @@ def add_step(
         alpha: priority exponent.
         keeps_unknown: store transitions of no known regime too.
     """
+    store = opened(memory)
     n_actions, size = actions.shape[1], account.shape[1]
     first = ACTION + n_actions
     n_steps = pending.sums.shape[1]
@@ -201,17 +235,16 @@ def _allocate(shares: np.ndarray, batch_size: int, u: float) -> np.ndarray:
 
 @njit(cache=True, error_model="numpy")
 def sample(
-    store: Store,
+    memory: Memory,
     weights: np.ndarray,
     uniforms: np.ndarray,
     beta: float,
     balanced: bool,
     powers: np.ndarray,
-    references: np.ndarray,
-    packed: np.ndarray,
-    actions: np.ndarray,
     numbers: np.ndarray,
     floats: np.ndarray,
+    packed: np.ndarray,
+    actions: np.ndarray,
 ) -> int:
     """Draw B transitions and copy them out.
 
@@ -220,25 +253,26 @@ def sample(
         uniforms: (B + 1,) in [0, 1): the allocation's, then one of each draw.
         beta, balanced: of the importance weights.
         powers: (n + 1,) γ^k.
-        references: (2, B) int64, of the decisions and of what is bootstrapped from.
-        packed: (2, B, S) int32 words, the accounts there. actions: (B, A) int32 words.
-        numbers: (3, B) int64: slots, born, regimes.
+        numbers: (5, B) int64, rows NOW … LABEL: references of the decisions and of what is
+            bootstrapped from, slots, generations, regimes.
         floats: (4, B) float32: returns, discounts, terminated, importance weights.
+        packed: (2, B, S) int32 words, the accounts there. actions: (B, A) int32 words.
 
     Returns:
         0, or UNSUPPORTED where no group that holds anything has weight.
     """
+    store = opened(memory)
     shares, n_actions, size = shares_of(store, weights), actions.shape[1], packed.shape[2]
     if shares.sum() == 0:
         return UNSUPPORTED
     is_prioritised = len(store.leaves) > 0
     least = _least_probability(store, shares, balanced) if is_prioritised else 1.0
-    bounds = _allocate(shares, references.shape[1], uniforms[0])
+    bounds = _allocate(shares, numbers.shape[1], uniforms[0])
     for g in range(len(store.groups)):
         start, stop = bounds[g], bounds[g + 1]
         if start == stop:
             continue
-        targets, slots = uniforms[1 + start : 1 + stop] * total_of(store, g), numbers[0, start:stop]
+        targets, slots = uniforms[1 + start : 1 + stop] * total_of(store, g), numbers[SLOT, start:stop]
         scale = probability_scale(store, shares, g, balanced)
         if is_prioritised:
             find_slots(store.leaves, store.sums, store.layout[g], targets, slots)
@@ -247,16 +281,20 @@ def sample(
         for b in range(start, stop):
             floats[3, b] = 1.0
             if is_prioritised:
-                weight = store.leaves[store.layout[g, 0] + numbers[0, b]]
+                weight = store.leaves[store.layout[g, 0] + numbers[SLOT, b]]
                 floats[3, b] = (least / (weight * scale)) ** beta
         slots += store.groups[g, FIRST_SLOT]
     first = ACTION + n_actions
-    for b in range(references.shape[1]):
-        slot = numbers[0, b]
+    for b in range(numbers.shape[1]):
+        # Only touched, so that the processor waits for many rows at once: for both cache lines of each.
+        numbers[GENERATION, b] = store.words[numbers[SLOT, b], BORN]
+        numbers[LABEL, b] = store.words[numbers[SLOT, b], first + 2 * size - 1]
+    for b in range(numbers.shape[1]):
+        slot = numbers[SLOT, b]
         held = store.words[slot]
         steps, label = held[BITS] >> STEPS_BIT, held[BITS] & 7
-        numbers[1, b], numbers[2, b] = held[BORN], label - 1
-        references[0, b], references[1, b] = held[REFERENCE], held[REFERENCE] + steps
+        numbers[LABEL, b] = label - 1
+        numbers[NOW, b], numbers[LATER, b] = held[REFERENCE], held[REFERENCE] + steps
         floats[0, b], floats[1, b] = store.floats[slot, RETURN], powers[steps]
         floats[2, b] = held[BITS] >> END_BIT & 1
         for k in range(n_actions):
@@ -270,7 +308,7 @@ def sample(
 
 @njit(cache=True, error_model="numpy")
 def update(
-    store: Store,
+    memory: Memory,
     slots: np.ndarray,
     born: np.ndarray,
     errors: np.ndarray,
@@ -282,10 +320,12 @@ def update(
     """Set the priorities min(|δ|, δ_max) + ε of slots (B,) that still hold what was drawn.
 
     Returns:
-        −1, or the first index whose δ is not finite; nothing has changed then.
+        −1, or the first index whose δ is not finite or whose slot does not exist; nothing has
+        changed then.
     """
+    store = opened(memory)
     for b in range(len(slots)):
-        if not np.isfinite(errors[b]):
+        if not (np.isfinite(errors[b]) and 0 <= slots[b] < len(store.words)):
             return b
     n_groups = len(store.groups)
     group_of = np.full(len(slots), -1)

@@ -25,8 +25,8 @@ from regimegym.replay.store import (
     check_shape,
     check_store,
     mean_priorities,
+    new_memory,
     new_pending,
-    new_store,
     pack_store,
     probabilities,
     split_capacity,
@@ -93,13 +93,14 @@ class RegimeReplayBuffer(ReplayBuffer):
             raise ConfigError("odd-actions", f"replay holds discrete or continuous actions, not {action_space}")
         capacities = [buffer_size] if self.settings.kind != "regime" else split_capacity(buffer_size, N_REGIMES)
         self._weights = np.array(self.settings.regime_weights if len(capacities) > 1 else (1.0,))
-        self._store = new_store(capacities, self._n_words, self.settings.kind != "uniform")
+        self._hold(new_memory(capacities, self._n_words, self.settings.kind != "uniform"))
         self._pending = new_pending(n_envs, n_steps, self._n_words, gamma)
+        self._can_cut = bool((self._weights == 0).any())
         self._warned: set[int] = set()
-        self._gather: Callable[[Sequence[MarketTape], np.ndarray], Tensor] | None = None
+        self._gather: Callable[[Sequence[MarketTape], np.ndarray], tuple[Tensor, Tensor]] | None = None
         if isinstance(observation_space, spaces.Dict) and "market" in observation_space.spaces and self.source.tapes:
             window = (observation_space["market"].shape or (0,))[0]
-            self._gather = windows_of(self.settings.tape_device, window, self.device).gather
+            self._gather = windows_of(self.settings.tape_device, window, self.device).pair
 
     @property
     def _n_words(self) -> int:
@@ -128,7 +129,7 @@ class RegimeReplayBuffer(ReplayBuffer):
         """Forget everything that was stored, and what waits."""
         super().reset()
         capacities = self._store.groups[:, CAPACITY].tolist()
-        self._store = new_store(capacities, self._n_words, self.settings.kind != "uniform")
+        self._hold(new_memory(capacities, self._n_words, self.settings.kind != "uniform"))
         self.forget_pending()
 
     def forget_pending(self) -> None:
@@ -161,7 +162,7 @@ class RegimeReplayBuffer(ReplayBuffer):
         truncated = np.array([info.get("TimeLimit.truncated", False) for info in infos], bool)
         word = np.int32 if self._is_discrete else np.float32
         kernels.add_step(
-            self._store,
+            self._memory,
             self._pending,
             step.reference,
             self._regimes(step.reference, infos),
@@ -195,25 +196,29 @@ class RegimeReplayBuffer(ReplayBuffer):
     def draw(self, batch_size: int) -> ReplayBatch:
         """Draw B transitions, with replacement, and weigh them; for environments on a tape.
 
+        Both windows of a transition may be views of one block: do not write to them.
+
         Raises:
             RegimeGymError: the buffer is empty, or holds only regimes of weight zero.
         """
-        drawn = self._draw(batch_size)
-        references, packed, action, numbers, floats = drawn
-        windows, blocks = self._windows(references), self._blocks(references, packed)
+        numbers, floats, packed, action = self._draw(batch_size)
+        references = numbers[: kernels.SLOT]
+        market, next_market = self._windows(references)
+        account, next_account = self._blocks(references, packed)
         reward_n, discount, terminated, weights = self._tensor(floats).unbind(0)
         return ReplayBatch(
-            windows[0], blocks[0], action, reward_n, windows[1], blocks[1], discount, terminated,
-            self._tensor(numbers[2]), weights, numbers[0], numbers[1], references, packed,
+            market, account, action, reward_n, next_market, next_account, discount, terminated,
+            self._tensor(numbers[kernels.LABEL]), weights, numbers[kernels.SLOT], numbers[kernels.GENERATION],
+            references, packed,
         )  # fmt: skip
 
     def sample(  # type: ignore[override]
         self, batch_size: int, env: VecNormalize | None = None
     ) -> DictReplayBufferSamples | ReplayBufferSamples:
         """Stable-baselines3's form of `draw`: discounts γⁿ instead of γ, no importance weights."""
-        references, packed, action, _, floats = self._draw(batch_size)
+        numbers, floats, packed, action = self._draw(batch_size)
         reward_n, discount, terminated, _ = self._tensor(floats)[:, :, None].unbind(0)
-        now, later = self._observations(references, packed, env)
+        now, later = self._observations(numbers[: kernels.SLOT], packed, env)
         if env is not None:
             reward_n = self._tensor(self._normalize_reward(reward_n.cpu().numpy(), env))
         actions = action[:, None] if self._is_discrete else action
@@ -242,10 +247,10 @@ class RegimeReplayBuffer(ReplayBuffer):
             raise RegimeGymError(
                 "odd-priorities", f"{len(errors)} TD errors for {slots.shape} slots and {born.shape} generations"
             )
-        if len(slots) and not (slots.min() >= 0 and slots.max() < len(self._store.words)):
-            raise RegimeGymError("no-slot", f"slots must lie in [0, {len(self._store.words)}), got {slots}")
         s = self.settings
-        wrong = kernels.update(self._store, slots, born, errors, s.alpha, s.epsilon, s.max_td_error, s.priority_decay)
+        wrong = kernels.update(self._memory, slots, born, errors, s.alpha, s.epsilon, s.max_td_error, s.priority_decay)
+        if wrong >= 0 and np.isfinite(errors[wrong]):
+            raise RegimeGymError("no-slot", f"slots must lie in [0, {len(self._store.words)}), got {slots[wrong]}")
         if wrong >= 0:
             raise RegimeGymError("bad-td-error", f"TD error {wrong} is {errors[wrong]}", needed="finite numbers")
 
@@ -299,33 +304,34 @@ class RegimeReplayBuffer(ReplayBuffer):
         pending = {name: state.get(f"pending_{name}", np.empty(0)) for name in Pending._fields[:-1]}
         for name, array in pending.items():
             check_shape(f"pending_{name}", getattr(self._pending, name).shape, array.shape)
-        self._store = unpack_store(self._store, state)
+        self._hold(unpack_store(self._store, state))
         for name, array in pending.items():
             getattr(self._pending, name)[:] = array
         self.beta = float(state["beta"][0])
         self.rng.bit_generator.state = json.loads(state["generator"].tobytes())
 
-    def _draw(self, batch_size: int) -> tuple[np.ndarray, np.ndarray, Tensor, np.ndarray, np.ndarray]:
-        """References (2, B), packed (2, B, S), actions, numbers (3, B) and floats (4, B) of kernels.sample."""
-        size = self.source.size
-        if self.size() == 0:
-            raise RegimeGymError("empty-replay", "cannot sample from an empty replay buffer")
-        references, packed = np.empty((2, batch_size), np.int64), np.empty((2, batch_size, size), np.int32)
-        actions, numbers = np.empty((batch_size, self.action_dim), np.int32), np.empty((3, batch_size), np.int64)
-        floats = np.empty((4, batch_size), np.float32)
+    def _hold(self, memory: kernels.Memory) -> None:
+        self._memory, self._store = memory, kernels.opened(memory)
+
+    def _draw(self, batch_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, Tensor]:
+        """Numbers (5, B), floats (4, B) and packed (2, B, S) of kernels.sample, and the actions."""
+        numbers, floats = np.empty((5, batch_size), np.int64), np.empty((4, batch_size), np.float32)
+        packed = np.empty((2, batch_size, self.source.size), np.float32)
+        actions = np.empty((batch_size, self.action_dim), np.int32)
         outcome = kernels.sample(
-            self._store,
+            self._memory,
             self._weights,
             self.rng.random(batch_size + 1),
             self.beta,
             self.settings.is_target == "balanced",
             self._pending.powers,
-            references,
-            packed,
-            actions,
             numbers,
             floats,
+            packed.view(np.int32),
+            actions,
         )
+        if outcome == kernels.UNSUPPORTED and self.size() == 0:
+            raise RegimeGymError("empty-replay", "cannot sample from an empty replay buffer")
         if outcome == kernels.UNSUPPORTED:
             raise RegimeGymError(
                 "no-support",
@@ -333,10 +339,10 @@ class RegimeReplayBuffer(ReplayBuffer):
                 needed="a weight above zero in replay.regime_weights for a regime that occurs",
                 found=", ".join(f"{r.name.lower()} {n}" for r, n in zip(REGIMES, self.counts, strict=True)),
             )
-        if (self._weights == 0).any():
+        if self._can_cut:
             self._warn_of_cut_support()
         action = self._tensor(actions[:, 0].astype(np.int64) if self._is_discrete else actions.view(np.float32))
-        return references, packed.view(np.float32), action, numbers, floats
+        return numbers, floats, packed, action
 
     def _warn_of_cut_support(self) -> None:
         for g in np.flatnonzero((self._weights == 0) & (self._store.groups[:, COUNT] > 0)).tolist():
@@ -351,8 +357,7 @@ class RegimeReplayBuffer(ReplayBuffer):
     def _windows(self, references: np.ndarray) -> Sequence[Tensor]:
         if self._gather is None:
             raise DataError("no-windows", "windows can be drawn only of environments on a tape that observe them")
-        windows = self._gather(self.source.tapes, references.reshape(-1))
-        return windows.view(2, -1, *windows.shape[1:]).unbind(0)
+        return self._gather(self.source.tapes, references)
 
     def _blocks(self, references: np.ndarray, packed: np.ndarray) -> Sequence[Tensor]:
         blocks = self.source.blocks(references.reshape(-1), packed.reshape(-1, self.source.size))

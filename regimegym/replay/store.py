@@ -7,7 +7,7 @@ import numpy as np
 from regimegym.common.errors import ConfigError, ModelError
 from regimegym.common.regimes import N_REGIMES
 from regimegym.replay import kernels
-from regimegym.replay.kernels import CAPACITY, COUNT, FIRST_SLOT, Pending, Store
+from regimegym.replay.kernels import CAPACITY, COUNT, FIRST_SLOT, Memory, Pending, Store
 from regimegym.replay.samples import Transitions
 from regimegym.replay.sum_tree import SumTrees
 
@@ -27,29 +27,23 @@ def split_capacity(capacity: int, n_parts: int) -> list[int]:
     return [capacity // n_parts + (k < capacity % n_parts) for k in range(n_parts)]
 
 
-def new_store(capacities: Sequence[int], n_words: int, is_prioritised: bool) -> Store:
-    """An empty store of groups with `capacities` slots each."""
-    n_slots, n_groups = sum(capacities), len(capacities)
-    words = np.zeros((n_slots, n_words), np.int32)
-    words[:, kernels.BORN] = -1
-    groups = np.zeros((n_groups, 4), np.int64)
-    groups[:, FIRST_SLOT] = np.cumsum(capacities) - capacities
-    groups[:, CAPACITY] = capacities
-    trees = SumTrees(capacities)
-    none = np.empty(0)
-    return Store(
-        words,
-        words.view(np.float32),
-        groups,
-        leaves=trees.leaves if is_prioritised else none,
-        sums=trees.sums if is_prioritised else none,
-        minima=trees.minima if is_prioritised else none,
-        layout=trees.layout,
-        peaks=np.zeros(n_groups + 1),
-        clock=np.zeros(1, np.int64),
-        held=np.zeros(kernels.N_LABELS, np.int64),
-        statistics=np.zeros((kernels.N_LABELS, 4)),
+def new_memory(capacities: Sequence[int], n_words: int, is_prioritised: bool) -> Memory:
+    """Empty memory of groups with `capacities` slots each, `n_words` words a slot."""
+    n_slots, n_groups, trees = sum(capacities), len(capacities), SumTrees(capacities)
+    n_leaves, n_nodes = (len(trees.leaves), len(trees.sums)) if is_prioritised else (0, 0)
+    memory = Memory(
+        words=np.zeros((n_slots, n_words), np.int32),
+        whole=np.zeros(4 + kernels.N_LABELS + 7 * n_groups, np.int64),
+        real=np.zeros(n_leaves + 2 * n_nodes + n_groups + 1 + 4 * kernels.N_LABELS),
     )
+    memory.whole[:3] = n_groups, n_leaves, n_nodes
+    store = kernels.opened(memory)
+    store.words[:, kernels.BORN] = -1
+    store.groups[:, FIRST_SLOT] = np.cumsum(capacities) - capacities
+    store.groups[:, CAPACITY] = capacities
+    store.layout[:] = trees.layout
+    store.minima[:] = np.inf
+    return memory
 
 
 def new_pending(n_envs: int, n_steps: int, n_words: int, gamma: float) -> Pending:
@@ -140,8 +134,8 @@ def pack_store(store: Store) -> dict[str, np.ndarray]:
     return held | {name: getattr(store, name) for name in PLAIN}
 
 
-def unpack_store(store: Store, packed: Mapping[str, np.ndarray]) -> Store:
-    """A store like `store` that holds what was packed.
+def unpack_store(store: Store, packed: Mapping[str, np.ndarray]) -> Memory:
+    """Memory like that of `store` that holds what was packed.
 
     Raises:
         ModelError: `packed` lacks something, or is of another size or kind.
@@ -149,7 +143,8 @@ def unpack_store(store: Store, packed: Mapping[str, np.ndarray]) -> Store:
     for name in PLAIN:
         check_shape(name, getattr(store, name).shape, packed.get(name, np.empty(0)).shape)
     capacities = store.groups[:, CAPACITY]
-    fresh = new_store(capacities.tolist(), store.words.shape[1], len(store.leaves) > 0)
+    memory = new_memory(capacities.tolist(), store.words.shape[1], len(store.leaves) > 0)
+    fresh = kernels.opened(memory)
     if not np.array_equal(packed["groups"][:, CAPACITY], capacities):
         raise ModelError("other-replay", "the saved replay has other capacities", needed=str(capacities.tolist()))
     for name in PLAIN:
@@ -164,7 +159,7 @@ def unpack_store(store: Store, packed: Mapping[str, np.ndarray]) -> Store:
             trees.weights(g)[:count] = packed["weights"][start : start + count]
             start += count
         trees.rebuild()
-    return fresh
+    return memory
 
 
 def check_shape(name: str, needed: tuple[int, ...], found: tuple[int, ...]) -> None:

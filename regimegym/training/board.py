@@ -25,10 +25,10 @@ BASELINES = ("buy_and_hold", "flat", "random", "ma_cross")
 
 
 class Board:
-    """Writer of the event files in `folder`."""
+    """Writer of the event files in `folder`; events from `purge_step` on, of a process that was killed, are dropped."""
 
-    def __init__(self, folder: str | Path) -> None:
-        self._writer = SummaryWriter(str(folder), flush_secs=10)
+    def __init__(self, folder: str | Path, purge_step: int | None = None) -> None:
+        self._writer = SummaryWriter(str(folder), flush_secs=10, purge_step=purge_step)
 
     def layout(self) -> None:
         """Write the custom charts; once per run."""

@@ -4,7 +4,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -67,6 +67,31 @@ class TrainingCallback(BaseCallback):
         self.best = -math.inf  # validation log return
         self.best_step = 0
         self._without_best = 0
+
+    def state(self) -> dict[str, Any]:
+        """What decides about validation and the best model, and the running statistics; plain."""
+        return {
+            "calls": self.n_calls,
+            "episodes": self._episodes.rows(),
+            "regime_counts": self._regime_counts.copy(),
+            "next_validation": self._next_validation,
+            "next_scalars": self._next_scalars,
+            "losses": list(self._losses),
+            "best": self.best,
+            "best_step": self.best_step,
+            "without_best": self._without_best,
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state`."""
+        self.n_calls = state["calls"]
+        self._episodes.load_rows(state["episodes"])
+        self._regime_counts[:] = state["regime_counts"]
+        self._next_validation = state["next_validation"]
+        self._next_scalars = state["next_scalars"]
+        self._losses.extend(state["losses"])
+        self.best, self.best_step = state["best"], state["best_step"]
+        self._without_best = state["without_best"]
 
     def _on_rollout_start(self) -> None:
         self._clock.switch("env")

@@ -16,6 +16,7 @@ from regimegym.features.regimes import classify_regimes
 from regimegym.features.splits import RowRange
 from regimegym.features.synthetic.bootstrap import block_bootstrap, block_rows
 from regimegym.features.synthetic.catalogue import draw_world
+from regimegym.features.synthetic.stochastic import GARCHSettings
 from regimegym.features.synthetic.tilt import (
     LEAD_IN,
     bend,
@@ -224,3 +225,20 @@ def test_a_bootstrap_has_the_moves_of_its_rows_and_none_at_a_seam():
 def test_what_cannot_be_bent_is_refused(make, error, text):
     with pytest.raises(error, match=text):
         make()
+
+
+def test_a_bootstrap_keeps_moments_and_the_clustering_within_blocks():
+    """T042's gate: deviation, tails and the memory of |r| at lags shorter than a block; none of the sign."""
+    source = draw_world("garch", 8_000, generator(9), GARCHSettings(alpha=0.15, beta=0.8)).bars
+    made = block_bootstrap(source, RowRange(0, 8_000), generator(1), n_samples=20_000, block_size=50).bars
+    old, new = (np.diff(np.log(bars.close)) for bars in (source, made))
+    assert new.std() == pytest.approx(old.std(), rel=0.1)
+    assert np.quantile(np.abs(new), 0.99) == pytest.approx(np.quantile(np.abs(old), 0.99), rel=0.15)
+
+    def memory(r: np.ndarray, lag: int) -> float:
+        return float(np.corrcoef(r[lag:], r[:-lag])[0, 1])
+
+    for lag in (1, 5):
+        assert memory(np.abs(new), lag) == pytest.approx(memory(np.abs(old), lag), abs=0.06)
+        assert abs(memory(new, lag)) < 0.05
+    assert memory(np.abs(new), 5) > 0.1

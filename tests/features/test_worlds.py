@@ -1,6 +1,7 @@
 """Every registered world: valid bars under any settings, and what was planted lies where its truth says."""
 
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -208,3 +209,13 @@ def test_an_event_that_does_not_fit_is_refused():
 def test_prices_that_no_float_holds_are_refused():
     with pytest.raises(ConfigError, match="go beyond ±300"):
         draw_world("uptrend", 2_000, np.random.default_rng(0), WORLDS.get("uptrend")(drift=1.0))
+
+
+def test_the_guide_names_every_world_and_its_code_runs():
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "worlds.md").read_text()
+    assert [name for name in WORLDS if f"`{name}`" not in guide] == []
+    code = guide.split("```python\n")[1].split("```")[0]
+    found: dict = {"print": lambda events: found.setdefault("events", events)}
+    exec(code, found)
+    assert {name: rows.tolist() for name, rows in found["events"].items()} == {"crash": [1500], "recovery": [1505]}
+    assert set(found["targets"]) == {-1.0, 0.0, 1.0}

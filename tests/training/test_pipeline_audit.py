@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_module
 
-from regimegym.envs import batch
-from regimegym.envs.observation import write_windows
-from regimegym.features import market
+from regimegym.features import market, windows
 from regimegym.features.audit import audit_providers, choose_cuts
 from regimegym.features.context import EMPTY
 from regimegym.features.feature import FEATURES, Feature
@@ -55,6 +53,18 @@ def test_the_default_pipeline_is_clean():
     assert len(report.columns) == 3 * len(DEFAULT_SET) + 4 + 1 + 6 + 1
 
 
+def test_the_large_set_with_its_other_timeframes_is_clean():
+    with initialize_config_module("regimegym.conf", version_base="1.3"):
+        config = compose("train", overrides=["env.episode.length=32", "env.episode.window=4", "features=xgboost"])
+    bars = regime_switching_market(6_000, 4).bars
+    experiment = experiment_on(config, bars, EMPTY)
+    # Gaps of another future before the end of the warm-up change its length.
+    cuts = [20, experiment.market.table.warm_up - 20, experiment.market.table.warm_up - 5, 5_500]
+    report = audit_providers([pipeline_provider(config, experiment, cuts)], bars, EMPTY, cuts, np.random.default_rng(0))
+    assert report.is_clean, report.leaks
+    assert len(report.columns) > 3 * 178
+
+
 def test_a_scaler_fitted_on_all_rows_is_found(monkeypatch):
     everything = RowRange(0, N)
     monkeypatch.setattr(pipeline_audit, "fit_scaler", lambda table, rows: fit_scaler(table, everything))
@@ -70,10 +80,12 @@ def test_thresholds_of_regimes_fitted_on_all_rows_are_found(monkeypatch):
 
 
 def test_an_observation_that_ends_one_bar_late_is_found(monkeypatch):
-    def one_late(features, segment_start, rows, out):
-        write_windows(features, segment_start, np.minimum(rows + 1, len(features) - 1), out)
+    on_time = windows.write_windows
 
-    monkeypatch.setattr(batch, "write_windows", one_late)
+    def one_late(features, segment_start, rows, out):
+        on_time(features, segment_start, np.minimum(rows + 1, len(features) - 1), out)
+
+    monkeypatch.setattr(windows, "write_windows", one_late)
     report = audit()
     assert leaking(report) == {"observed rsi", "observed return_5", "observed probability_plateau"}
     assert {leak.reach for leak in report.leaks} == {1}

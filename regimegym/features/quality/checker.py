@@ -72,6 +72,7 @@ class DataQualityChecker:
         columns: Mapping[str, str] | None = None,
         timezone: str = "UTC",
         dialect: str | None = None,
+        symbol: str | None = None,
     ) -> FileReport:
         """The report on a CSV or Parquet file; arguments as in `load_bars`.
 
@@ -82,7 +83,7 @@ class DataQualityChecker:
             MachineError: the file may not be read.
         """
         try:
-            table = read_prices(path, columns, timezone, dialect)
+            table = read_prices(path, columns, timezone, dialect, symbol)
         except DataError as error:
             places = (*error.place[:SHOWN], *([f"found {error.found}"] if error.found else []))
             return FileReport(str(path), 0, 0, findings=(Finding(error.name, True, 1, error.sentence, places),))

@@ -53,6 +53,7 @@ def repair_file(
     columns: Mapping[str, str] | None = None,
     timezone: str = "UTC",
     dialect: str | None = None,
+    symbol: str | None = None,
     force: bool = False,
 ) -> Repair:
     """Write a repaired copy of `path` to `out` (.csv or .parquet) and the changes beside it.
@@ -70,7 +71,7 @@ def repair_file(
     """
     listing = out.with_name(f"{out.name}.changes.csv")
     _check_out(path, out, listing, force)
-    table = read_prices(path, columns, timezone, dialect)
+    table = read_prices(path, columns, timezone, dialect, symbol)
     arrays, changes = repair_table(table)
     if len(arrays["timestamp"]) < 2:
         raise DataError(

@@ -9,11 +9,14 @@ import numpy as np
 
 from regimegym.common.checks import check_choice, check_positive
 from regimegym.common.errors import ConfigError, DataError, nearest_name
-from regimegym.features.feature import FEATURES, Feature, FeatureInputs
+from regimegym.features.feature import FEATURES, SERIES, Feature, FeatureInputs
 from regimegym.features.segments import Piece
 from regimegym.features.sets import DEFAULT_SET, SETS
 
 LOG = logging.getLogger(__name__)
+# What names the file of each need; volume and quotes are in the file of the bars, or nowhere.
+GIVEN_BY = {"others": "context.others=[FILE]", "book": "context.book=FILE", "trades": "context.trades=FILE"}
+GIVEN_BY |= {name: f"context.series={{{name}: FILE}}" for name in SERIES}
 NAMED = 4  # names in a list before it says how many more there are
 HASHED_ROWS = 65_536  # at a time, so that hashing takes no second table
 
@@ -186,10 +189,16 @@ def usable_features(inputs: FeatureInputs, settings: FeatureSettings) -> list[Fe
             f"{inputs.bars.symbol} lacks what {len(lacking)} of the features need: {listed}",
             needed=", ".join(sorted({need for needs in lacking.values() for need in needs})),
             found=", ".join(sorted(inputs.available)) or "prices only",
-            help=("leave them out of features.names, or set features.missing=omit",),
+            help=_advice({need for needs in lacking.values() for need in needs}),
         )
     LOG.info("%s: %d features omitted for lack of input: %s", inputs.bars.symbol, len(lacking), listed)
     return [feature for feature in features if feature.name not in lacking]
+
+
+def _advice(needs: set[str]) -> tuple[str, ...]:
+    """How to give what is missing, and how to do without it."""
+    given = [f"'{text}'" for need, text in GIVEN_BY.items() if need in needs]
+    return (*([f"name the files: {' '.join(given)}"] if given else []), "or do without: features.missing=omit")
 
 
 def _by_reason(lacking: Mapping[str, Sequence[str]]) -> str:

@@ -264,6 +264,8 @@ class EnhancedDQN(OffPolicyAlgorithm):
             "exploration": self._exploration.bit_generator.state,
             "stream": self._stream.state(),
             "updates_due": self._updates_due,
+            "since_copy": self._since_copy,
+            "encodings": self._encode.state(),
         }
 
     def load_extra_state(self, state: Mapping[str, Any]) -> None:
@@ -271,6 +273,8 @@ class EnhancedDQN(OffPolicyAlgorithm):
         self._exploration.bit_generator.state = state["exploration"]
         self._stream.load_state(state["stream"])
         self._updates_due = state["updates_due"]
+        self._since_copy = state["since_copy"]
+        self._encode.load_state(state["encodings"])
 
     def _setup_learn(
         self,
@@ -283,7 +287,7 @@ class EnhancedDQN(OffPolicyAlgorithm):
         """SB3's; where it resets the environment, returns that still wait for rewards are dropped."""
         if reset_num_timesteps or self._last_obs is None:
             self.replay_buffer.forget_pending()
-        self._encode.forget()
+            self._encode.forget()
         return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
 
 

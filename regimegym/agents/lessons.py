@@ -1,6 +1,7 @@
 """Lessons: what one sampled batch teaches, for each mode of `agent.learning`."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -60,6 +61,14 @@ class TargetEncoder:
             self.hidden[torch.from_numpy(fresh)] = hidden.float()
             self.known[fresh] = True
         return self.hidden[torch.from_numpy(references)]
+
+    def state(self) -> dict[str, Any]:
+        """What is kept; encoding it again in other batches could differ in the last digit."""
+        return {"hidden": self.hidden, "known": self.known}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state`."""
+        self.hidden, self.known = state["hidden"].to(self.hidden.device), state["known"]
 
     def forget(self) -> None:
         """The weights have changed."""

@@ -12,12 +12,12 @@ from regimegym.features.default_features import (
     VOLATILITY_BARS,
     VOLATILITY_MEMORY,
     in_volatility,
-    log_close,
     volatility,
 )
 from regimegym.features.feature import FeatureInputs, ewma_memory, feature
 from regimegym.features.indicators import ewma_volatility, log_returns, rolling_z_score
 from regimegym.features.rolling import divide, ewma, rolling_sum
+from regimegym.features.steps import log_of
 
 LAGS = tuple(range(1, 30))  # bars
 WINDOWS = (20, 60, 120)  # bars
@@ -44,7 +44,7 @@ for _lag in LAGS:
 
 def _level_score(inputs: FeatureInputs, window: int) -> np.ndarray:
     """z-score of the log close in its window."""
-    return rolling_z_score(log_close(inputs), window)
+    return rolling_z_score(log_of(inputs, "close"), window)
 
 
 def _path_score(inputs: FeatureInputs, window: int) -> np.ndarray:

@@ -231,6 +231,24 @@ def test_a_local_hour_that_spring_leaves_out_is_named_alone(tmp_path):
     assert "2024-03-31 02:00:00, a local time that Europe/Berlin has twice or never" in report.violations[0].places[0]
 
 
+BAD_FRAMES = {
+    "text prices": (lambda f: f.assign(open=["x"] * 60), "not-a-number"),
+    "no close": (lambda f: f.drop(columns="close"), "missing-column"),
+    "high below low": (lambda f: f.assign(high=1.0), "high-below-low"),
+    "a time twice": (lambda f: f.set_index("date").iloc[[0, 1, 1, 2]], "duplicate-timestamps"),
+    "NaN": (lambda f: f.assign(close=f.close.where(f.index != 5)), "missing-value"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FRAMES)
+def test_a_frame_in_memory_is_held_to_the_same_contract(kind):
+    spoil, name = BAD_FRAMES[kind]
+    assert len(CHECKER.validate_schema(good_prices())) == 60
+    with pytest.raises(DataError) as error:
+        CHECKER.validate_schema(spoil(good_prices()))
+    assert error.value.name == name
+
+
 NASTY = st.sampled_from(
     [
         "",

@@ -38,7 +38,7 @@ def trained():
         epsilon_end=0.3, regime_loss_weight=1.0, member_loss_weight=1.0,
     )  # fmt: skip
     env = TinyVecEnv(planted_tape(), n_envs=8, window=4)
-    return EnsembleTrader(env, settings, MLP, 1).learn(4000)
+    return EnsembleTrader(env, settings, MLP, 1).learn(6000)
 
 
 def members_at(model: EnsembleTrader, rows: np.ndarray, weight: float = 0.0):

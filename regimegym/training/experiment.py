@@ -17,6 +17,7 @@ from regimegym.features.scaling import Scaler, fit_scaler
 from regimegym.features.segments import longest_stretch
 from regimegym.features.splits import RowRange, Split
 from regimegym.features.tape import MarketTape
+from regimegym.training.feature_progress import feature_progress
 from regimegym.training.wiring import build
 
 
@@ -79,7 +80,8 @@ def experiment_on(config: DictConfig, bars: Bars, context: Context) -> Experimen
     settings: EnvSettings = build(config.env)
     regime: RegimeSettings = build(config.regime)
     features: FeatureSettings = build(config.features)
-    market = prepare_market(bars, replace(regime, fit="none"), features, context)
+    with feature_progress(bars.symbol, len(bars) * len(features.names)) as told:
+        market = prepare_market(bars, replace(regime, fit="none"), features, context, told)
     split = split_market(config, market, settings)
     fitted = fit_regimes(market.regimes, regime, split.train)
     if fitted != regime:  # labels and their features anew; the warm-up, and so the split, stays

@@ -62,6 +62,7 @@ LEARNERS.register("dqn-tuned")(
     Learner(DQNSettings(weight_decay=1.0, gradient_steps=3, target_update_interval=1000, learning_starts=1000), MLP, 1)
 )
 LEARNERS.register("ppo")(Learner(PPOSettings(), MLP, 1))
+DEFAULT_LEARNERS = ("afterstate-mlp", "all_actions-mlp", "sampled-mlp", "dqn-tuned", "dqn-defaults", "ppo")
 
 
 @dataclass(frozen=True)

@@ -27,3 +27,35 @@ def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate
+
+
+@intrinsic(prefer_literal=True)
+def _stack_room(typing_context: Any, count: Any) -> Any:
+    """Address of room for `count` float64 (a compile-time constant) that lives as long as the call does."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        number = ir.DoubleType()
+        with builder.goto_entry_block():
+            room = builder.alloca(ir.ArrayType(number, signature.args[0].literal_value))
+            room.align = 64
+        return builder.bitcast(room, number.as_pointer())
+
+    if not isinstance(count, types.IntegerLiteral):
+        return None
+    return types.CPointer(types.float64)(count), generate
+
+
+stack_room: Any = _stack_room  # an intrinsic is called without its first parameter
+
+
+@intrinsic
+def _at_address(typing_context: Any, address: Any) -> Any:
+    """An address, held as an integer, as carray takes it."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+    return types.voidptr(address), generate
+
+
+at_address: Any = _at_address

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numba import carray, njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import carray, njit
 
 from regimegym.envs.batch import AccountBatch
 from regimegym.envs.core import step_kernel
 from regimegym.envs.custom_reward import apply_reward_rule
+from regimegym.envs.memory import at_address
 from regimegym.envs.observation import ACCOUNT_FIELDS, write_account_blocks, write_windows
 from regimegym.envs.results import FILL, LOG_RETURN, MAX_FILLS, RESULT_ROWS, REWARD, TRADED
 from regimegym.envs.state import ACCOUNT_ROWS, BAR, DONE, EQUITY, EXPOSURE, RULES
@@ -89,41 +88,28 @@ def _rooms(shape: tuple[int, ...]) -> Iterator[np.ndarray]:
         yield from np.empty((ROOMS, *shape), np.float32)
 
 
-@intrinsic
-def _as_pointer(_typing: Any, address: Any) -> Any:
-    """An address as carray takes it."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], cgutils.voidptr_t)
-
-    return types.voidptr(address), generate
-
-
-_pointer: Any = _as_pointer  # an intrinsic is called without its first parameter
-
-
 @njit(cache=True, error_model="numpy")
 def _step(table: np.ndarray, target: float, account: np.ndarray, market: np.ndarray) -> int:
     """The compiled part of SingleStep.step; `market` of no rows is left out."""
     n_bars, n_rows, n_features, window = table[13], table[14], table[15], table[16]
-    bars = carray(_pointer(table[0]), (n_bars,), BAR)
-    rules = carray(_pointer(table[1]), (1,), RULES)
-    accounts = carray(_pointer(table[4]), (len(ACCOUNT_ROWS), table[17]), np.float64)[:, :1]
-    ring = carray(_pointer(table[5]), (1, window), np.uint8)
-    results = carray(_pointer(table[6]), (len(RESULT_ROWS), table[18]), np.float64)[:, :1]
-    fills = carray(_pointer(table[7]), (1, MAX_FILLS), FILL)
-    references = carray(_pointer(table[8]), (1,), np.int64)
-    last = carray(_pointer(table[9]), (1,), np.int64)
-    targets = carray(_pointer(table[10]), (1,), np.float64)
-    tape_row = carray(_pointer(table[11]), (1,), np.int64)
-    marks = carray(_pointer(table[12]), (len(MARKS),), np.float64)
+    bars = carray(at_address(table[0]), (n_bars,), BAR)
+    rules = carray(at_address(table[1]), (1,), RULES)
+    accounts = carray(at_address(table[4]), (len(ACCOUNT_ROWS), table[17]), np.float64)[:, :1]
+    ring = carray(at_address(table[5]), (1, window), np.uint8)
+    results = carray(at_address(table[6]), (len(RESULT_ROWS), table[18]), np.float64)[:, :1]
+    fills = carray(at_address(table[7]), (1, MAX_FILLS), FILL)
+    references = carray(at_address(table[8]), (1,), np.int64)
+    last = carray(at_address(table[9]), (1,), np.int64)
+    targets = carray(at_address(table[10]), (1,), np.float64)
+    tape_row = carray(at_address(table[11]), (1,), np.int64)
+    marks = carray(at_address(table[12]), (len(MARKS),), np.float64)
     targets[0] = target
     step_kernel(bars, rules, references, targets, accounts, ring, accounts, ring, results, fills)
     references[0] += 1
     write_account_blocks(bars, references, accounts, window, account.reshape((1, account.size)))
     if market.shape[0] > 0:
-        features = carray(_pointer(table[2]), (n_rows, n_features), np.float32)
-        segment_start = carray(_pointer(table[3]), (n_rows,), np.int64)
+        features = carray(at_address(table[2]), (n_rows, n_features), np.float32)
+        segment_start = carray(at_address(table[3]), (n_rows,), np.int64)
         tape_row[0] = references[0] - table[19]
         write_windows(features, segment_start, tape_row, market.reshape((1, *market.shape)))
     marks[0], marks[1], marks[2] = results[LOG_RETURN, 0], accounts[EQUITY, 0], accounts[EXPOSURE, 0]

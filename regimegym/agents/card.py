@@ -15,6 +15,7 @@ from regimegym.agents.build import KINDS
 from regimegym.agents.networks.settings import NetworkSettings
 from regimegym.agents.settings import AgentSettings
 from regimegym.common.errors import ConfigError, ModelError
+from regimegym.features.regimes import RegimeSettings
 
 FORMAT_VERSION = 1
 LIBRARIES = ("torch", "stable-baselines3", "sb3-contrib", "numpy", "safetensors")
@@ -80,6 +81,13 @@ class ModelCard:
             return KINDS.get(self.algorithm).settings(**self.agent), NetworkSettings(**self.network)
         except (TypeError, ConfigError) as error:
             raise ModelError("bad-card", f"the settings in the model card are not valid: {error}") from error
+
+    def regime_rule(self) -> RegimeSettings:
+        """How bars are labelled, with the thresholds of the training. Raises ModelError when they are no settings."""
+        try:
+            return RegimeSettings(**self.regime_settings)
+        except (TypeError, ConfigError) as error:
+            raise ModelError("bad-card", f"the regime settings in the model card are not valid: {error}") from error
 
     def spaces(self) -> tuple[spaces.Dict, spaces.Space]:
         """Observation and action space of the environment the model was made for."""

@@ -5,22 +5,15 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
 
 from rich.console import Console
 
+from regimegym.cli.arguments import Parser
 from regimegym.common.checks import check_at_least, check_choice, check_positive
 from regimegym.common.errors import ConfigError
 from regimegym.common.plain import plain
 
 BENCHMARKS = ("envs",)
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong as every command does."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError("bad-argument", f"bench: {message}", help=["regime-gym bench --help"])
 
 
 def run(words: list[str]) -> None:
@@ -49,7 +42,7 @@ def run(words: list[str]) -> None:
 
 
 def _options(words: list[str]) -> argparse.Namespace:
-    parser = _Parser("regime-gym bench", allow_abbrev=False, description=__doc__.partition(": ")[2])
+    parser = Parser("bench", __doc__.partition(": ")[2])
     parser.add_argument("benchmark", nargs="?", default="envs", help=f"one of {', '.join(BENCHMARKS)} (default envs)")
     parser.add_argument("--repeats", type=int, default=5, help="rounds; every figure is a median over them (5)")
     parser.add_argument("--seconds", type=float, default=1.0, help="CPU-seconds of one turn (1.0)")

@@ -12,6 +12,7 @@ from regimegym.common.errors import ConfigError, nearest_name
 COMMANDS = {
     "train": "train an agent on the training bars, select it on validation, test it once",
     "evaluate": "evaluate a trained run again: baselines, intervals, costs, report",
+    "data": "check prices before anything is trained on them",
     "bench": "measured speed and memory, side by side with other projects",
 }
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
@@ -26,6 +27,7 @@ usage: regime-gym COMMAND [SETTING=VALUE ...]
   regime-gym train data=file data.path=prices.csv         your own bars
   regime-gym train -m agent.learning_rate=1e-4,5e-4       a sweep, scored on validation only
   regime-gym evaluate run=last                            test block and report of the newest run
+  regime-gym data check prices.csv                        every violation of the data contract
   regime-gym bench envs --json bench.json                 speed against other environments
   regime-gym train --help                                 all settings and their values
 """

@@ -151,7 +151,7 @@ def _replay(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
     """Marks (4, T) in the order of MARK_NAMES, parts (11, T) of PART_NAMES, FILL records, terminated."""
     n_bars = len(tape)
-    bars, rules = bar_records(tape), rule_record(settings, tape.periods_per_year)
+    bars, rules = bar_records(tape, settings.account.carry_clock), rule_record(settings)
     walks = [(rules, start, min(start + CHUNK, n_bars - 1)) for start in range(0, n_bars - 1, CHUNK)]
     if settings.account.execution == "same_close":
         bars = np.append(bars, _still_bar(bars[-1]))

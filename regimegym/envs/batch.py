@@ -9,7 +9,6 @@ from regimegym.common.errors import DataError
 from regimegym.envs.actions import KEEP, ActionTranslator
 from regimegym.envs.core import step_kernel
 from regimegym.envs.custom_reward import apply_reward_rule
-from regimegym.envs.episodes import NO_OPTIONS, ResetOptions
 from regimegym.envs.holding import hold_equities
 from regimegym.envs.observation import (
     ACCOUNT_FIELDS,
@@ -19,6 +18,7 @@ from regimegym.envs.observation import (
     write_windows,
 )
 from regimegym.envs.order_settings import OrderSettings
+from regimegym.envs.reset_options import NO_OPTIONS, ResetOptions
 from regimegym.envs.results import StepResult, new_result
 from regimegym.envs.settings import EnvSettings
 from regimegym.envs.stages import Stage, Terms, check_same_rows, check_same_spaces, make_terms
@@ -48,6 +48,8 @@ class EpisodeEnd(NamedTuple):
     buy_hold_return: float  # of the twin that bought first and held (envs.holding)
     episode_trades: int
     episode_length: int  # decisions
+    symbol: str
+    timeframe: str  # of its bars, such as 1h
 
 
 class AccountBatch:
@@ -88,7 +90,7 @@ class AccountBatch:
         self.terms = [make_terms(settings, self.tapes, (0,), self.limits)]
         self.terms_of = np.zeros(n_accounts, np.int64)
         self.actions = ActionTranslator(settings.action, settings.account.max_leverage)
-        self.bars = bar_records(tape)
+        self.bars = bar_records(tape, settings.account.carry_clock)
         self.accounts = new_accounts(n_accounts, settings)
         self.result = _in_place(self.accounts)
         self.references = np.zeros(n_accounts, np.int64)
@@ -138,7 +140,8 @@ class AccountBatch:
             chosen = tuple(next(k for k, known in enumerate(tapes) if known is tape) for tape in stage.tapes)
         terms = make_terms(settings, tapes, chosen, self.limits, stage.starts)
         if len(tapes) > len(self.tapes):
-            self.bars = np.concatenate([self.bars, *map(bar_records, tapes[len(self.tapes) :])])
+            clock, others = settings.account.carry_clock, tapes[len(self.tapes) :]
+            self.bars = np.concatenate([self.bars, *(bar_records(tape, clock) for tape in others)])
             self.bars.flags.writeable = False
         self.tapes = tapes
         in_use, self.terms_of = np.unique(self.terms_of, return_inverse=True)
@@ -194,7 +197,14 @@ class AccountBatch:
             ended[TRADES].astype(np.int64),
             ended[DECISIONS].astype(np.int64),
         )
-        return [EpisodeEnd(*end) for end in zip(*(column.tolist() for column in columns), strict=True)]
+        numbers = zip(*(column.tolist() for column in columns), strict=True)
+        return [EpisodeEnd._make((*end, *self.market_of(int(i)))) for i, end in zip(which, numbers, strict=True)]
+
+    def market_of(self, i: int) -> tuple[str, str]:
+        """Symbol and timeframe of the segment account `i` stands in."""
+        tape, row = divmod(int(self.references[i]), len(self.tapes[0]))
+        segment = self.tapes[tape].segment_of(row)
+        return segment.symbol, segment.timeframe
 
     def fills_of(self, i: int) -> list[tuple[int, float, float]]:
         """(tape row, signed units, price) of what account `i` filled in the last step."""
@@ -207,9 +217,9 @@ class AccountBatch:
         k = int(generator.integers(len(terms.tapes))) if len(terms.tapes) > 1 else 0
         starts, offset = terms.starts[k], terms.tapes[k] * len(self.tapes[0])
         if options.start is not None:
-            row = starts.at(options.symbol, options.start)
-        elif options.symbol is not None or starts.random:
-            row = starts.draw(generator, options.symbol)
+            row = starts.at(options)
+        elif options != NO_OPTIONS or starts.random:
+            row = starts.draw(generator, options)
         else:
             row = starts.tile(i + self.n * int(self.episodes[i]))
             self.episodes[i] += 1

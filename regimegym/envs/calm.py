@@ -50,7 +50,6 @@ from regimegym.envs.state import (
     NEXT_OPEN,
     ON_CHANGE,
     PEAK_EQUITY,
-    PER_BAR,
     POST_COST,
     RECENT_TRADES,
     REWARD_SUM,
@@ -76,7 +75,6 @@ class CalmRules(NamedTuple):
 
     execution: int
     spread_source: int
-    carry_clock: int
     sizing: int
     rebalance: int
     margin_check: int
@@ -106,7 +104,6 @@ class CalmRules(NamedTuple):
     sized_target: float
     minimum_trade: float
     floor_zero: int
-    years_per_bar: float
     positive_scale: np.ndarray
     negative_scale: np.ndarray
     uptrend_target: float
@@ -121,7 +118,6 @@ def is_calm(rules: Any) -> bool:
         rules.execution == NEXT_OPEN
         and rules.margin_check != CHECK_INTRABAR
         and rules.spread_source == CONSTANT_SPREAD
-        and rules.carry_clock == PER_BAR
         and rules.sizing == POST_COST
         and rules.rebalance == ON_CHANGE
         and rules.dead_band == 0
@@ -140,7 +136,6 @@ def _calm_rules(rules: Any) -> CalmRules:
     return CalmRules(
         execution=NEXT_OPEN,
         spread_source=CONSTANT_SPREAD,
-        carry_clock=PER_BAR,
         sizing=POST_COST,
         rebalance=ON_CHANGE,
         margin_check=CHECK_CLOSE,
@@ -170,7 +165,6 @@ def _calm_rules(rules: Any) -> CalmRules:
         sized_target=rules.sized_target,
         minimum_trade=rules.minimum_trade,
         floor_zero=rules.floor_zero,
-        years_per_bar=rules.years_per_bar,
         positive_scale=rules.positive_scale,
         negative_scale=rules.negative_scale,
         uptrend_target=rules.uptrend_target,

@@ -9,9 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from regimegym.envs.state import BAR_SPREAD, ELAPSED
-
-NS_PER_YEAR = 31_557_600 * 1e9  # 365.25 days
+from regimegym.envs.state import BAR_SPREAD
 
 
 class Carry(NamedTuple):
@@ -23,14 +21,6 @@ class Carry(NamedTuple):
 
 
 NO_CARRY = Carry(0.0, 0.0, 0.0)
-
-
-@njit(cache=True, error_model="numpy")
-def years_between(bar_tm1: Any, bar_t: Any, rules: Any) -> float:
-    """dt: the years over which a position held from one bar to the next pays carry."""
-    if rules.carry_clock == ELAPSED:
-        return (bar_t.timestamp - bar_tm1.timestamp) / NS_PER_YEAR
-    return rules.years_per_bar
 
 
 @njit(cache=True, error_model="numpy")

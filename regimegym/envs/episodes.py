@@ -5,50 +5,18 @@ Starts are kept as runs of consecutive rows, so that a tape of a million rows co
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from itertools import product
+from math import prod
 
 import numpy as np
 
 from regimegym.common.errors import ConfigError, DataError, nearest_name
 from regimegym.common.regimes import N_REGIMES, Regime
+from regimegym.envs.reset_options import NO_OPTIONS, ResetOptions, utc_nanoseconds
 from regimegym.envs.settings import EpisodeSettings
+from regimegym.features.durations import timeframe_of, timeframe_words
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape, Segment
-
-RESET_OPTIONS = ("symbol", "start")
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class ResetOptions(NamedTuple):
-    """Where `reset(options=…)` wants the episode to begin; what is None is chosen as the settings say."""
-
-    symbol: str | None = None
-    start: int | str | None = None
-
-
-NO_OPTIONS = ResetOptions()
-
-
-def reset_options(options: Mapping[str, Any] | None) -> ResetOptions:
-    """The checked options of a reset.
-
-    Raises:
-        ConfigError: an unknown name, or a start that is neither a row nor a text.
-    """
-    options = options or {}
-    for name in options:
-        if name not in RESET_OPTIONS:
-            raise ConfigError(
-                "unknown-option",
-                f"reset has no option '{name}'",
-                needed=" or ".join(RESET_OPTIONS),
-                nearest=nearest_name(str(name), RESET_OPTIONS),
-            )
-    start = options.get("start")
-    if isinstance(start, bool) or not isinstance(start, int | np.integer | str | None):
-        raise ConfigError("bad-start", f"'start' must be a row of the symbol or a time as text, got {start!r}")
-    return ResetOptions(options.get("symbol"), int(start) if isinstance(start, np.integer) else start)
 
 
 class RowRuns:
@@ -96,8 +64,8 @@ class EpisodeStarts:
 
     Raises:
         DataError: no piece of `rows` is long enough for one episode, a given start leaves too
-            little room, or no episode has one of the wanted regimes.
-        ConfigError: a symbol that the tape does not hold.
+            little room, or no episode is of a weighted symbol, timeframe or regime.
+        ConfigError: a symbol or timeframe that the tape does not hold.
     """
 
     def __init__(
@@ -109,11 +77,9 @@ class EpisodeStarts:
         self._first, self._stop = np.array(pieces, np.int64).T
         self._check_room()
         self._runs = self._with_regimes(self._candidates(only))
-        self._by_symbol: dict[str, RowRuns] = {}
-        weights = settings.symbol_weights or {}
-        self._pools = [self._of_symbol(symbol) for symbol in weights] or [self._runs]
-        chances = np.cumsum(list(weights.values()) or [1.0])
-        self._chances = chances / chances[-1]
+        self._asked: dict[ResetOptions, RowRuns] = {NO_OPTIONS: self._runs}
+        self._pools, chances = self._weighted_pools()
+        self._chances = np.cumsum(chances) / sum(chances)
 
     @property
     def count(self) -> int:
@@ -124,10 +90,10 @@ class EpisodeStarts:
         """All of them, (count,) int64 tape rows."""
         return self._runs.rows()
 
-    def draw(self, generator: np.random.Generator, symbol: str | None = None) -> int:
-        """A start row, of one symbol where given: every possible one equally likely."""
-        if symbol is not None:
-            pool = self._of_symbol(symbol)
+    def draw(self, generator: np.random.Generator, options: ResetOptions = NO_OPTIONS) -> int:
+        """A start row, of one symbol or timeframe where given: every possible one equally likely then."""
+        if options != NO_OPTIONS:
+            pool = self._asked_for(options)
         elif len(self._pools) == 1:
             pool = self._pools[0]
         else:
@@ -144,19 +110,23 @@ class EpisodeStarts:
             return row + self.settings.length
         return int(self._ends_of(np.array([row]))[0])
 
-    def at(self, symbol: str | None, start: int | str) -> int:
-        """The tape row of `start` in `symbol` (None where the tape holds one only), as EpisodeSettings.starts.
+    def at(self, options: ResetOptions) -> int:
+        """The tape row of `start` in the symbol and timeframe (None where there is one only).
 
-        A time stands for the first bar that begins at it or later.
+        A row is counted from 0 over their segments; a time stands for the first bar that begins at
+        it or later.
 
         Raises:
-            ConfigError: an unknown symbol, or a text that is no time.
+            ConfigError: an unknown symbol or timeframe, none where there are several, or a text
+                that is no time.
             DataError: no such row, or an episode of the length does not fit behind it.
         """
-        symbol = self._known(self._the_symbol() if symbol is None else symbol)
-        segments = [segment for segment in self.tape.segments if segment.symbol == symbol]
-        row = self._row_at_time(segments, start) if isinstance(start, str) else _row_of_symbol(segments, int(start))
-        return self._checked(row, f"start {start!r} of {symbol}")
+        assert options.start is not None
+        segments, start = self._segments_of(options), options.start
+        _check_one("symbol", [segment.symbol for segment in segments])
+        _check_one("timeframe", [segment.timeframe for segment in segments])
+        row = self._row_at_time(segments, start) if isinstance(start, str) else _row_of_symbol(segments, start)
+        return self._checked(row, f"start {start!r} of {segments[0].symbol}")
 
     # --- which rows --------------------------------------------------------------------------------
 
@@ -164,7 +134,7 @@ class EpisodeStarts:
         if only is not None:
             return RowRuns.of(np.array([self._checked(int(row), f"start row {row}") for row in only], np.int64))
         if self.settings.starts is not None:
-            return RowRuns.of(np.array([self.at(*start) for start in self.settings.starts], np.int64))
+            return RowRuns.of(np.array([self.at(ResetOptions(*start)) for start in self.settings.starts], np.int64))
         firsts, stops = self._first, self._stop - self.settings.least_length
         if self.random:
             return RowRuns(firsts, np.maximum(0, stops - firsts))
@@ -194,42 +164,71 @@ class EpisodeStarts:
             return rows + self.settings.length
         return self._stop[np.searchsorted(self._first, rows, side="right") - 1] - 1
 
-    def _of_symbol(self, symbol: str) -> RowRuns:
-        if symbol not in self._by_symbol:
-            self._known(symbol)
+    def _weighted_pools(self) -> tuple[list[RowRuns], list[float]]:
+        """The rows that are drawn from and their chances: one pool for every combination of weighted names."""
+        settings = self.settings
+        weights: dict[str, Mapping[str, float]] = {
+            name: given
+            for name, given in (
+                ("symbol", settings.symbol_weights),
+                ("timeframe", settings.timeframe_weights),
+                ("regime", settings.regime_weights),
+            )
+            if given is not None
+        }
+        if not weights:
+            return [self._runs], [1.0]
+        rows = self._runs.rows()
+        is_of = {kind: {name: self._is_of(rows, kind, name) for name in given} for kind, given in weights.items()}
+        pools, chances = [], []
+        for names in product(*weights.values()):
+            chosen = np.logical_and.reduce([is_of[kind][name] for kind, name in zip(weights, names, strict=True)])
+            if chosen.any():
+                pools.append(RowRuns.of(rows[chosen]))
+                chances.append(prod(given[name] for given, name in zip(weights.values(), names, strict=True)))
+        if not pools:
+            raise DataError("no-such-episode", f"no episode is of a weighted {' and '.join(weights)} at once")
+        return pools, chances
+
+    def _is_of(self, rows: np.ndarray, kind: str, name: str) -> np.ndarray:
+        """(n,) bool, whether an episode that begins on each of `rows` is of the symbol, timeframe or regime `name`."""
+        if kind == "regime":
+            found = dominant_regimes(self.tape.regimes, rows, self._ends_of(rows))[0] == Regime[name.upper()]
+        else:
+            found = self._is_in(self._segments_of(ResetOptions(**{kind: name})), rows)
+        if not found.any():
+            raise DataError("no-such-episode", f"no episode of {name} fits into the rows")
+        return found
+
+    def _asked_for(self, options: ResetOptions) -> RowRuns:
+        if options not in self._asked:
             rows = self._runs.rows()
-            starts = np.array([segment.start for segment in self.tape.segments])
-            is_its = np.array([segment.symbol == symbol for segment in self.tape.segments])
-            self._by_symbol[symbol] = RowRuns.of(rows[is_its[np.searchsorted(starts, rows, side="right") - 1]])
-        if not len(self._by_symbol[symbol]):
-            raise DataError("no-such-episode", f"no episode of {symbol} fits into the rows")
-        return self._by_symbol[symbol]
+            chosen = rows[self._is_in(self._segments_of(options), rows)]
+            if not len(chosen):
+                names = " in ".join(name for name in (options.symbol, options.timeframe) if name)
+                raise DataError("no-such-episode", f"no episode of {names} fits into the rows")
+            self._asked[options] = RowRuns.of(chosen)
+        return self._asked[options]
+
+    def _is_in(self, segments: Sequence[Segment], rows: np.ndarray) -> np.ndarray:
+        return np.isin(self.tape.segment_start[rows], [segment.start for segment in segments])
 
     # --- one start ---------------------------------------------------------------------------------
 
-    def _known(self, symbol: str) -> str:
-        symbols = self.tape.symbols
-        if symbol not in symbols:
-            raise ConfigError(
-                "unknown-symbol",
-                f"the tape holds no symbol '{symbol}'",
-                needed=f"one of {', '.join(symbols)}",
-                nearest=nearest_name(str(symbol), symbols),
-            )
-        return symbol
-
-    def _the_symbol(self) -> str:
-        symbols = self.tape.symbols
-        if len(symbols) > 1:
-            raise ConfigError(
-                "which-symbol",
-                f"'start' needs a 'symbol': the tape holds {len(symbols)}",
-                needed=f"one of {', '.join(symbols)}",
-            )
-        return symbols[0]
+    def _segments_of(self, options: ResetOptions) -> list[Segment]:
+        """Those of the symbol and timeframe, of all where None."""
+        segments, timeframe = list(self.tape.segments), options.timeframe
+        if options.symbol is not None:
+            _check_known("symbol", options.symbol, self.tape.symbols)
+            segments = [segment for segment in segments if segment.symbol == options.symbol]
+        if timeframe is not None:
+            words = timeframe_words(timeframe_of(timeframe))
+            _check_known("timeframe", words, tuple(dict.fromkeys(segment.timeframe for segment in segments)))
+            segments = [segment for segment in segments if segment.timeframe == words]
+        return segments
 
     def _row_at_time(self, segments: Sequence[Segment], text: str) -> int:
-        moment = _nanoseconds(text)
+        moment = utc_nanoseconds(text)
         for segment in segments:
             row = segment.start + int(np.searchsorted(self.tape.timestamps[segment.start : segment.stop], moment))
             if row < segment.stop:
@@ -281,6 +280,26 @@ def dominant_regimes(regimes: np.ndarray, starts: np.ndarray, ends: np.ndarray) 
     return dominant, best / (ends - starts)
 
 
+def _check_known(kind: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise ConfigError(
+            f"unknown-{kind}",
+            f"the tape holds no {kind} '{name}'",
+            needed=f"one of {', '.join(known)}",
+            nearest=nearest_name(str(name), known),
+        )
+
+
+def _check_one(kind: str, found: Sequence[str]) -> None:
+    names = tuple(dict.fromkeys(found))
+    if len(names) > 1:
+        raise ConfigError(
+            f"which-{kind}",
+            f"'start' needs a '{kind}': the tape holds {len(names)}",
+            needed=f"one of {', '.join(names)}",
+        )
+
+
 def _row_of_symbol(segments: Sequence[Segment], row: int) -> int:
     """Tape row of the `row`-th bar of a symbol, counted over its segments."""
     total = sum(segment.stop - segment.start for segment in segments)
@@ -295,15 +314,3 @@ def _row_of_symbol(segments: Sequence[Segment], row: int) -> int:
             break
         row -= segment.stop - segment.start
     return segment.start + row
-
-
-def _nanoseconds(text: str) -> int:
-    """UTC nanoseconds of an ISO time; without a zone it is UTC."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(
-            "bad-time", f"'{text}' is no time", needed="ISO text such as 2024-03-01 or 2024-03-01T16:00Z"
-        ) from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (moment - EPOCH) // timedelta(microseconds=1) * 1000

@@ -42,7 +42,7 @@ def live(
             position, ledger = orders.liquidate(quote, MARGIN, rules, position, ledger, slots)
             return position, ledger, costs.NO_CARRY, 0.0, exposure
     # 1. carry
-    paid = costs.carry(position.cash, position.units, before.close, costs.years_between(before, bar, rules), rules)
+    paid = costs.carry(position.cash, position.units, before.close, bar.years, rules)
     funding = costs.funding(position.units, before.close, bar.funding_rate)
     position = orders.received(position, paid.credit - paid.borrow - paid.debit - funding)
     at_open = Quote(row + 1, bar.open, costs.half_spread_at_open(bar, rules), bar.volume)

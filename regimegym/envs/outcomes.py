@@ -17,7 +17,7 @@ from regimegym.envs.settings import EnvSettings
 from regimegym.envs.state import Accounts, bar_records, rule_record
 from regimegym.features.tape import MarketTape
 
-_RECORDS: WeakKeyDictionary[MarketTape, np.ndarray] = WeakKeyDictionary()  # a tape never changes
+_RECORDS: WeakKeyDictionary[MarketTape, dict[str, np.ndarray]] = WeakKeyDictionary()  # by clock; a tape never changes
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,9 +78,10 @@ def all_outcomes(tape: MarketTape, rows: np.ndarray, accounts: Accounts, setting
     weights = ActionTranslator(settings.action, settings.account.max_leverage).weights
     if weights is None:
         raise ConfigError("no-ladder", "continuous actions cannot be listed; use mode trade or target")
-    if tape not in _RECORDS:
-        _RECORDS[tape] = bar_records(tape)
-    return outcome_batch(_RECORDS[tape], rule_record(settings, tape.periods_per_year), rows, accounts, weights)
+    clock, known = settings.account.carry_clock, _RECORDS.setdefault(tape, {})
+    if clock not in known:
+        known[clock] = bar_records(tape, clock)
+    return outcome_batch(known[clock], rule_record(settings), rows, accounts, weights)
 
 
 def outcome_batch(

@@ -62,7 +62,7 @@ class PortfolioBatch:
         self.settings = settings
         self.limits = _checked_rows(tape, rows)
         self.starts = EpisodeStarts(tape.markets[0], self.limits, settings.episode)
-        self.bars = portfolio_bars(tape)
+        self.bars = portfolio_bars(tape, settings.account.carry_clock)
         self.rules = settings.rules(tape)
         self.accounts = new_portfolios(2 * n_accounts, tape.n_assets, settings.account.initial_cash)
         self.result = new_portfolio_result(self.accounts)
@@ -135,6 +135,8 @@ class PortfolioBatch:
             buy_hold_return=float(values[EQUITY, i + self.n] / values[START_EQUITY, i + self.n] - 1),
             episode_trades=int(values[TRADES, i]),
             episode_length=int(values[DECISIONS, i]),
+            symbol="+".join(self.tape.symbols),
+            timeframe=self.tape.markets[0].segments[0].timeframe,
         )
 
     def _next_start(self, i: int, generator: np.random.Generator) -> int:

@@ -203,8 +203,7 @@ def _carry(
         funding += costs.funding(units[j], before[j].close, bar[j].funding_rate)
         if units[j] < 0:
             short_value -= units[j] * before[j].close
-    dt = costs.years_between(before[0], bar[0], rules)
-    credit, borrow, debit = costs.carry(values[CASH, i], -short_value, 1.0, dt, rules)
+    credit, borrow, debit = costs.carry(values[CASH, i], -short_value, 1.0, bar[0].years, rules)
     values[CASH, i] += credit - borrow - debit - funding
     results[CREDIT, i] = credit
     results[BORROW, i] = borrow

@@ -191,9 +191,10 @@ class PortfolioVectorEnv(VectorEnv):
         final_info = {name: _choose(ended, value, np.zeros_like(value)) for name, value in infos.items()}
         ends = [self.batch.episode_end(int(i)) for i in which]
         for name in EpisodeEnd._fields:
-            numbers = np.array([getattr(end, name) for end in ends])
-            final_info[name] = np.zeros(self.num_envs, numbers.dtype)
-            final_info[name][which] = numbers
+            values = np.array([getattr(end, name) for end in ends])
+            is_text = values.dtype.kind == "U"  # gymnasium has None where no account says anything
+            final_info[name] = np.full(self.num_envs, None) if is_text else np.zeros(self.num_envs, values.dtype)
+            final_info[name][which] = values
         self.batch.reset(which, self._generators)
         begun = _standing(self.batch)
         merged: dict[str, Any] = {"final_obs": final_obs, "_final_obs": ended.copy()}

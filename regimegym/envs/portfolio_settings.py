@@ -12,7 +12,7 @@ from regimegym.features.portfolio_tape import PortfolioTape
 
 SIZINGS = ("post_cost", "pre_cost")
 MARGIN_CHECKS = ("close", "none")
-OF_ONE_INSTRUMENT = ("symbol_weights", "regimes", "starts")
+OF_ONE_INSTRUMENT = ("symbol_weights", "timeframe_weights", "regime_weights", "regimes", "starts")
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class PortfolioSettings:
             comes first?) and the `intrabar` check (their lows and highs have no common moment).
         allow_short: without it a negative weight means 0.
         reward_scale: κ of the reward κ·ℓ; several instruments have no single regime.
-        episode: window, length and start of the episodes; not `symbol_weights`, `regimes` or
-            `starts`, which speak of one instrument.
+        episode: window, length and start of the episodes; not the weights, `regimes` and `starts`,
+            which speak of one instrument.
 
     Raises:
         ConfigError: a setting is out of its range or not defined for several instruments.
@@ -66,7 +66,7 @@ class PortfolioSettings:
         """
         self._check_costs(tape)
         reward = RewardSettings(kind="log_return", reward_scale=self.reward_scale)
-        return rule_record(EnvSettings(account=self.account, reward=reward), tape.periods_per_year)
+        return rule_record(EnvSettings(account=self.account, reward=reward))
 
     def _check_costs(self, tape: PortfolioTape) -> None:
         account = self.account

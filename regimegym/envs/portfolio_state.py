@@ -175,9 +175,9 @@ class PortfolioResult:
         return self.values[N_FILLS]
 
 
-def portfolio_bars(tape: PortfolioTape) -> np.ndarray:
+def portfolio_bars(tape: PortfolioTape, carry_clock: str) -> np.ndarray:
     """(T, M) read-only records state.BAR of the instruments, row by row."""
-    bars = np.stack([bar_records(market) for market in tape.markets], axis=1)
+    bars = np.stack([bar_records(market, carry_clock) for market in tape.markets], axis=1)
     bars.flags.writeable = False
     return bars
 

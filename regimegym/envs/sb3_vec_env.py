@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from regimegym.common.checks import check_at_least
 from regimegym.envs.batch import AccountBatch, EpisodeEnd
 from regimegym.envs.default_market import default_tape
-from regimegym.envs.episodes import ResetOptions, reset_options
+from regimegym.envs.reset_options import ResetOptions, reset_options
 from regimegym.envs.results import LOG_RETURN, REWARD, TRADED
 from regimegym.envs.settings import EnvSettings
 from regimegym.envs.stages import Stage
@@ -166,6 +166,7 @@ class TradingVecEnv(VecEnv):
                 "regime": int(regimes[i]),
                 "equity": float(batch.accounts.equity[i]),
                 "exposure": 0.0,
+                **dict(zip(("symbol", "timeframe"), batch.market_of(int(i)), strict=True)),
             }
 
     def _infos(self, rows: np.ndarray, tapes: np.ndarray, regimes: np.ndarray) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from regimegym.common.errors import ConfigError
 from regimegym.common.regimes import REGIMES
 from regimegym.envs.order_settings import OrderSettings
 from regimegym.envs.reward_settings import RewardSettings
+from regimegym.features.durations import timeframe_of
 
 EXECUTIONS = ("next_open", "same_close")
 SPREAD_SOURCES = ("constant", "bars")
@@ -146,7 +147,8 @@ class EpisodeSettings:
     """Shape of an episode, where it may begin, and its market observation.
 
     An episode is always contiguous: it lies within one segment of the tape. `regimes` and `starts`
-    narrow the rows on which one may begin; `start` and `symbol_weights` say how they are chosen.
+    narrow the rows on which one may begin; `start` and the weights say how they are chosen. Where
+    several weights are given they multiply; combinations without an episode are left out.
 
     Attributes:
         window: bars of history in an observation.
@@ -154,19 +156,24 @@ class EpisodeSettings:
             the segment (of the allowed rows) and takes `window` decisions at least.
         start: `random` start rows, or `sequential`: episodes that tile the rows in order.
         symbol_weights: weight of each symbol that is drawn from, every start of a symbol equally
-            likely; null: every start row equally likely. Only with `random`.
+            likely; null: every start row equally likely. Weights are for `random` only.
+        timeframe_weights: the same of timeframes (1h, 1d), where the tape holds several.
+        regime_weights: the same of dominant regimes: the shares of the episodes that have them.
         regimes: names of common.regimes.Regime; only episodes whose dominant regime (the most
             frequent causal label of their decisions) is one of them. null: all.
-        starts: list of (symbol, start) on which episodes begin; start is a row counted from 0
-            within the symbol, or a time as ISO text (UTC). null: every possible row.
+        starts: list of (symbol, start) on which episodes begin, or of (symbol, timeframe, start)
+            where a symbol has several; start is a row counted from 0 within the symbol and
+            timeframe, or a time as ISO text (UTC). null: every possible row.
     """
 
     window: int = 30
     length: int | None = 512
     start: str = "random"
     symbol_weights: Mapping[str, float] | None = None
+    timeframe_weights: Mapping[str, float] | None = None
+    regime_weights: Mapping[str, float] | None = None
     regimes: Sequence[str] | None = None
-    starts: Sequence[tuple[str, int | str]] | None = None
+    starts: Sequence[tuple[str, int | str] | tuple[str, str | None, int | str]] | None = None
 
     def __post_init__(self) -> None:
         check_at_least("window", self.window, 1)
@@ -180,14 +187,16 @@ class EpisodeSettings:
                     f" 'length' {self.length} decisions",
                     needed="window ≤ length",
                 )
-        if self.symbol_weights is not None:
-            self._check_weights(self.symbol_weights)
+        for name in ("symbol_weights", "timeframe_weights", "regime_weights"):
+            self._check_weights(name)
+        for words in self.timeframe_weights or ():
+            timeframe_of(words)
+        if self.regime_weights is not None:
+            names = _checked_regimes("regime_weights", self.regime_weights)
+            object.__setattr__(self, "regime_weights", dict(zip(names, self.regime_weights.values(), strict=True)))
         if self.regimes is not None:
-            names = [str(name).lower() for name in self.regimes]
-            _check_not_empty("regimes", names)
-            for name in names:
-                check_choice("regimes", name, [regime.name.lower() for regime in REGIMES])
-            object.__setattr__(self, "regimes", tuple(names))
+            object.__setattr__(self, "regimes", _checked_regimes("regimes", self.regimes))
+            _check_not_empty("regimes", self.regimes)
         if self.starts is not None:
             object.__setattr__(self, "starts", tuple(_checked_start(start) for start in self.starts))
             _check_not_empty("starts", self.starts)
@@ -197,15 +206,18 @@ class EpisodeSettings:
         """Decisions that the shortest episode takes."""
         return max(self.window, 2) if self.length is None else self.length
 
-    def _check_weights(self, weights: Mapping[str, float]) -> None:
-        _check_not_empty("symbol_weights", weights)
-        for symbol, weight in weights.items():
-            check_positive(f"symbol_weights.{symbol}", weight)
+    def _check_weights(self, name: str) -> None:
+        weights = getattr(self, name)
+        if weights is None:
+            return
+        _check_not_empty(name, weights)
+        for key, weight in weights.items():
+            check_positive(f"{name}.{key}", weight)
         if self.start != "random":
             raise ConfigError(
                 "weights-without-chance",
-                f"'symbol_weights' are for random starts, and 'start' is {self.start}",
-                needed="start: random, or symbol_weights: null",
+                f"'{name}' are for random starts, and 'start' is {self.start}",
+                needed=f"start: random, or {name}: null",
             )
 
 
@@ -214,13 +226,27 @@ def _check_not_empty(name: str, values: Collection) -> None:
         raise ConfigError("nothing-allowed", f"'{name}' is empty", needed="one or more, or null for all")
 
 
-def _checked_start(start: Sequence) -> tuple[str, int | str]:
-    is_pair = isinstance(start, Sequence) and not isinstance(start, str) and len(start) == 2
-    if not is_pair or isinstance(start[1], bool) or not isinstance(start[1], int | str):
+def _checked_regimes(name: str, regimes: Collection[str]) -> tuple[str, ...]:
+    """Their names as Regime writes them, in lower case."""
+    names = tuple(str(regime).lower() for regime in regimes)
+    for regime in names:
+        check_choice(name, regime, [one.name.lower() for one in REGIMES])
+    return names
+
+
+def _checked_start(start: Sequence) -> tuple[str, str | None, int | str]:
+    """(symbol, timeframe or None, row or time)."""
+    is_list = isinstance(start, Sequence) and not isinstance(start, str) and len(start) in (2, 3)
+    if not is_list or isinstance(start[-1], bool) or not isinstance(start[-1], int | str):
         raise ConfigError(
-            "bad-start", f"each of 'starts' is a pair (symbol, row or time), got {start!r}", needed="[BTC, 1200]"
+            "bad-start",
+            f"each of 'starts' is a symbol, a timeframe where it has several, and a row or time, got {start!r}",
+            needed="[BTC, 1200] or [BTC, 1h, 1200]",
         )
-    return str(start[0]), start[1]
+    timeframe = None if len(start) == 2 or start[1] is None else str(start[1])
+    if timeframe is not None:
+        timeframe_of(timeframe)
+    return str(start[0]), timeframe, start[-1]
 
 
 @dataclass(frozen=True)

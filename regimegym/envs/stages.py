@@ -24,8 +24,8 @@ class Stage:
 
     Attributes:
         settings: costs, rewards, account and episodes; None keeps the present ones. What the
-            spaces and the account block are made of cannot change: actions, window, the leverage
-            and the window of recent trades.
+            spaces, the account block and the bars are made of cannot change: actions, window, the
+            leverage, the window of recent trades, the clock of the carry.
         tapes: M tapes of the same length, segments and features as the environment's own, each
             equally likely for an episode; None keeps the present ones. The environment keeps
             every tape it was ever given: `tape` in an info is the index into its `tapes`.
@@ -54,7 +54,7 @@ def make_terms(
     starts: np.ndarray | None = None,
 ) -> Terms:
     """Terms under `settings` on the tapes `chosen`. Raises as EpisodeStarts does."""
-    rules = rule_record(settings, tapes[0].periods_per_year)
+    rules = rule_record(settings)
     return Terms(
         settings, rules, chosen, tuple(EpisodeStarts(tapes[k], rows, settings.episode, starts) for k in chosen)
     )
@@ -64,6 +64,7 @@ def check_same_spaces(settings: EnvSettings, new: EnvSettings) -> None:
     """Raise ConfigError where a stage changes what an environment is built around."""
     for name, old_value, value in (
         ("action", settings.action, new.action),
+        ("account.carry_clock", settings.account.carry_clock, new.account.carry_clock),
         ("account.max_leverage", settings.account.max_leverage, new.account.max_leverage),
         ("episode.window", settings.episode.window, new.episode.window),
         ("reward.max_trades_window", settings.reward.max_trades_window, new.reward.max_trades_window),
@@ -86,7 +87,6 @@ def check_same_rows(tape: MarketTape, others: Sequence[MarketTape]) -> None:
             ("rows", len(tape), len(other)),
             ("segments", tape.segments, other.segments),
             ("features", tape.feature_names, other.feature_names),
-            ("bars per year", tape.periods_per_year, other.periods_per_year),
         ):
             if value != old_value:
                 raise DataError(

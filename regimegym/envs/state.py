@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from regimegym.envs.settings import (
-    CARRY_CLOCKS,
     EXECUTIONS,
     MARGIN_CHECKS,
     REBALANCES,
@@ -19,6 +18,8 @@ from regimegym.envs.settings import (
     EnvSettings,
 )
 from regimegym.features.tape import MarketTape
+
+NS_PER_YEAR = 31_557_600 * 1e9  # 365.25 days
 
 # --- bars ----------------------------------------------------------------------------------------
 
@@ -30,7 +31,7 @@ BAR = np.dtype(
         ("close", "f8"),
         ("half_spread_open", "f8"),
         ("half_spread_close", "f8"),
-        ("timestamp", "i8"),
+        ("years", "f8"),
         ("regime", "i8"),
         ("volume", "f8"),
         ("funding_rate", "f8"),
@@ -38,23 +39,35 @@ BAR = np.dtype(
 )  # what a step asks of every bar stands first
 
 
-def bar_records(tape: MarketTape) -> np.ndarray:
-    """(T,) read-only records BAR of a tape's rows: mids, half-spreads, UTC nanoseconds, regimes, volume, funding."""
+def bar_records(tape: MarketTape, carry_clock: str) -> np.ndarray:
+    """(T,) read-only records BAR of a tape's rows: mids, half-spreads, regimes, volume, funding.
+
+    `years` is dt, the years over which a position held into the bar pays carry: 1/periods_per_year
+    of the bar's segment with `carry_clock: per_bar`, else the time since the bar before it.
+    """
     bars = np.empty(len(tape), BAR)
     for name in ("open", "high", "low", "close", "half_spread_open", "half_spread_close", "volume"):
         bars[name] = getattr(tape, name)
-    bars["timestamp"] = tape.timestamps
+    bars["years"] = years_of_bars(tape, carry_clock)
     bars["regime"] = tape.regimes
     bars["funding_rate"] = 0.0 if tape.funding_rate is None else tape.funding_rate
     bars.flags.writeable = False
     return bars
 
 
+def years_of_bars(tape: MarketTape, carry_clock: str) -> np.ndarray:
+    """(T,) dt of every bar; with `elapsed` a segment's first bar has none (NaN): nothing is held into it."""
+    if carry_clock == "per_bar":
+        return np.repeat([1.0 / s.periods_per_year for s in tape.segments], [s.stop - s.start for s in tape.segments])
+    years = np.diff(tape.timestamps, prepend=tape.timestamps[:1]) / NS_PER_YEAR
+    years[[segment.start for segment in tape.segments]] = np.nan
+    return years
+
+
 # --- rules ---------------------------------------------------------------------------------------
 
 NEXT_OPEN, SAME_CLOSE = range(2)
 CONSTANT_SPREAD, BAR_SPREAD = range(2)
-PER_BAR, ELAPSED = range(2)
 POST_COST, PRE_COST, CASH_SIZING = range(3)
 ON_CHANGE, ALWAYS = range(2)
 CHECK_CLOSE, CHECK_INTRABAR, CHECK_NONE = range(3)
@@ -63,7 +76,6 @@ SHAPED, DIFFERENTIAL_SHARPE, DRAWDOWN_PENALISED = range(3)  # regime_aware, log_
 _CODES = {
     "execution": EXECUTIONS,
     "spread_source": SPREAD_SOURCES,
-    "carry_clock": CARRY_CLOCKS,
     "sizing": SIZINGS,
     "rebalance": REBALANCES,
     "margin_check": MARGIN_CHECKS,
@@ -92,7 +104,6 @@ RULES = np.dtype(
     + [(name, "f8") for name in (*_NUMBERS, *_ORDERS, *_PENALTIES, *_REWARDS)]
     + [
         ("floor_zero", "i8"),
-        ("years_per_bar", "f8"),
         ("reward_kind", "i8"),
         ("positive_scale", "f8", (5,)),
         ("negative_scale", "f8", (5,)),
@@ -103,7 +114,7 @@ RULES = np.dtype(
 )
 
 
-def rule_record(settings: EnvSettings, periods_per_year: float) -> np.ndarray:
+def rule_record(settings: EnvSettings) -> np.ndarray:
     """(1,) record RULES: the settings of account, orders and reward as the kernel reads them.
 
     Scales are indexed by Regime; the last one belongs to UNKNOWN (index −1) and is the
@@ -121,7 +132,6 @@ def rule_record(settings: EnvSettings, periods_per_year: float) -> np.ndarray:
     if account.margin_check == "none":
         rules["maintenance_margin"] = 0.0
     rules["floor_zero"] = account.floor_zero
-    rules["years_per_bar"] = 1.0 / periods_per_year
     for name in _REWARDS:
         rules[name] = getattr(reward, name)
     rules["reward_kind"] = _REWARD_CODES.get(reward.kind, SHAPED)

@@ -8,8 +8,8 @@ import numpy as np
 from regimegym.common.errors import ConfigError, RegimeGymError, nearest_name
 from regimegym.envs.batch import AccountBatch
 from regimegym.envs.default_market import default_tape
-from regimegym.envs.episodes import reset_options
 from regimegym.envs.render import EpisodeHistory, Window, draw_frame, has_display, plot_episode
+from regimegym.envs.reset_options import reset_options
 from regimegym.envs.settings import EnvSettings
 from regimegym.envs.single_step import GOES_ON, TERMINATED, TRUNCATED, SingleStep
 from regimegym.envs.stages import Stage
@@ -29,9 +29,9 @@ class TradingEnv(gymnasium.Env):
     the end of the episode's length; never both.
 
     An info holds `row` and `tape` of the decision (or of the start), its `regime`, `equity` and
-    `exposure`; of a step also `log_return` (unshaped) and `traded`; of an episode's last step also
-    the fields of envs.batch.EpisodeEnd. With several tapes (`set_stage`) an observed reference is
-    tape · T + row.
+    `exposure`; of a reset also `symbol` and `timeframe`; of a step also `log_return` (unshaped)
+    and `traded`; of an episode's last step also the fields of envs.batch.EpisodeEnd. With several
+    tapes (`set_stage`) an observed reference is tape · T + row.
 
     Args:
         tape: the market; a small built-in synthetic one where None.
@@ -104,8 +104,8 @@ class TradingEnv(gymnasium.Env):
 
         Args:
             seed: of the starts from now on; None goes on drawing.
-            options: `symbol`, and `start`: a row counted from 0 within the symbol, or a time as
-                ISO text (UTC), which stands for the first bar that begins at it or later.
+            options: `symbol`, `timeframe`, and `start`: a row counted from 0 within them, or a time
+                as ISO text (UTC), which stands for the first bar that begins at it or later.
 
         Raises:
             ConfigError, DataError: an option that is unknown, or names no possible start.
@@ -120,13 +120,14 @@ class TradingEnv(gymnasium.Env):
             self._single = None
         equity = float(self.batch.accounts.values[EQUITY, 0])
         tape, self._row = divmod(int(self.batch.references[0]), len(self.tape))
-        info = {
+        info: dict[str, Any] = {
             "row": self._row,
             "tape": tape,
             "regime": int(self.batch.regimes[0]),
             "equity": equity,
             "exposure": 0.0,
         }
+        info["symbol"], info["timeframe"] = self.batch.market_of(0)
         if self.render_mode is not None:
             length = int(self.batch.last_references[0] - self.batch.references[0])
             self._history = EpisodeHistory(self.batch.tapes[tape], self._row, self._row + length, equity)

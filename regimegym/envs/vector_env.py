@@ -13,7 +13,7 @@ from regimegym.common.checks import check_at_least
 from regimegym.common.errors import ConfigError
 from regimegym.envs.batch import AccountBatch, EpisodeEnd
 from regimegym.envs.default_market import default_tape
-from regimegym.envs.episodes import ResetOptions, reset_options
+from regimegym.envs.reset_options import ResetOptions, reset_options
 from regimegym.envs.settings import EnvSettings
 from regimegym.envs.stages import Stage
 from regimegym.features.splits import RowRange
@@ -87,7 +87,8 @@ class TradingVectorEnv(VectorEnv):
         where = reset_options(options)
         self._seed(seed)
         self._reset(np.arange(self.num_envs), [where] * self.num_envs)
-        return self.batch.observe(), self._with_all(self._begun())
+        everyone = np.ones(self.num_envs, bool)
+        return self.batch.observe(), self._with_all(self._begun() | self._markets(everyone))
 
     def step(
         self, actions: np.ndarray
@@ -149,13 +150,21 @@ class TradingVectorEnv(VectorEnv):
             "exposure": self.batch.accounts.exposure.copy(),
         }
 
+    def _markets(self, mask: np.ndarray) -> dict[str, np.ndarray]:
+        """Where the accounts of `mask` trade, (N,) each; None for the others."""
+        columns = {name: np.full(self.num_envs, None, object) for name in ("symbol", "timeframe")}
+        for i in np.flatnonzero(mask):
+            columns["symbol"][i], columns["timeframe"][i] = self.batch.market_of(int(i))
+        return columns
+
     def _end_infos(self, ended: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
-        """Statistics of the finished episodes, (N,) each; 0 where none finished."""
+        """Statistics of the finished episodes, (N,) each; 0 (None for texts) where none finished."""
         ends = self.batch.episode_ends(ended)
         columns: dict[str, Any] = {}
         for name in EpisodeEnd._fields:
             values = np.array([getattr(end, name) for end in ends])
-            columns[name] = np.zeros(self.num_envs, values.dtype)
+            is_text = values.dtype.kind == "U"  # gymnasium has None where no account says anything
+            columns[name] = np.full(self.num_envs, None) if is_text else np.zeros(self.num_envs, values.dtype)
             columns[name][ended] = values
         seconds = np.round(time.perf_counter() - self._began, 6)
         episode = {
@@ -179,6 +188,7 @@ class TradingVectorEnv(VectorEnv):
         begun = self._begun()
         merged: dict[str, Any] = {"final_obs": final_obs, "_final_obs": mask}
         merged |= {"final_info": _with_masks(final_info, mask), "_final_info": mask.copy()}
+        merged |= _with_masks(self._markets(mask), mask)
         for name, value in infos.items():
             if name in begun:
                 merged |= self._with_all({name: np.where(mask, begun[name], value)})

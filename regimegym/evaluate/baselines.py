@@ -242,7 +242,7 @@ def run_baselines(
             reported.
         cross: lengths (fast, slow) of the moving averages; None takes those of `cross_lengths`.
     """
-    fast, slow = cross_lengths(tape.timeframe_ns) if cross is None else cross
+    fast, slow = cross_lengths(tape.segment_of(rows.start).timeframe_ns) if cross is None else cross
     rate = min(1.0, agent_trades / max(1, rows.count - 1))
     trader = RandomTrader(settings, rate, random_seed)
     randoms = rollout(trader, tape, settings, rows, random_accounts)

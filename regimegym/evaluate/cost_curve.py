@@ -8,7 +8,7 @@ import numpy as np
 
 from regimegym.envs.settings import EnvSettings
 
-FILL_COSTS = ("fee_rate", "fixed_fee", "half_spread", "slippage")
+FILL_COSTS = ("fee_rate", "fixed_fee", "half_spread", "slippage", "impact")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,11 @@ class CostCurve:
 
 
 def scaled_costs(settings: EnvSettings, multiple: float) -> EnvSettings:
-    """`settings` with every cost of a fill multiplied; carry is no cost of trading and stays."""
+    """`settings` with every cost of a fill multiplied; carry is no cost of trading and stays.
+
+    Raises:
+        ConfigError: so multiplied, the costs leave nothing to trade with.
+    """
     account = settings.account
     scaled = {name: multiple * getattr(account, name) for name in FILL_COSTS}
     return replace(settings, account=replace(account, **scaled))

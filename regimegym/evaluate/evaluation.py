@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from regimegym.common.errors import ConfigError
 from regimegym.common.policy import Policy
 from regimegym.common.seeding import generator
 from regimegym.envs.settings import EnvSettings
@@ -135,13 +136,13 @@ def evaluate_policy(
         random_seed,
         agent.n_trades,
         evaluation.random_accounts,
-        evaluation.cross(tape.timeframe_ns),
+        evaluation.cross(agent.timeframe_ns),
     )
     found = {"agent": agent, **runs.trajectories}
     trajectories = {key: found[key] for key in POLICY_KEYS}
     return Evaluation(
         part=part,
-        symbol=tape.symbol,
+        symbol=tape.segment_of(rows.start).symbol,
         trajectories=trajectories,
         labels={"agent": label, **runs.labels},
         metrics={key: all_metrics(trajectory) for key, trajectory in trajectories.items()},
@@ -172,13 +173,15 @@ def _agent_and_costs(
 
 def _is_possible(settings: EnvSettings, multiple: float) -> bool:
     """Whether scaled costs still leave something to trade with."""
-    account = settings.account
-    one_way = account.fee_rate + account.half_spread + account.slippage
-    return multiple * one_way * account.max_leverage < 1.0
+    try:
+        scaled_costs(settings, multiple)
+    except ConfigError:
+        return False
+    return True
 
 
 def _cost_lane(tape: MarketTape, settings: EnvSettings, multiple: float) -> Lane:
-    bars = bar_records(tape).copy()
+    bars = bar_records(tape, settings.account.carry_clock).copy()
     bars["half_spread_open"] *= multiple
     bars["half_spread_close"] *= multiple
     return Lane(scaled_costs(settings, multiple), bars)

@@ -23,10 +23,10 @@ from regimegym.evaluate.report_series import (
     drawn_fills,
     regime_spans,
     regime_words,
-    timeframe_words,
 )
 from regimegym.evaluate.trajectory import downsample
 from regimegym.evaluate.verdict import Evidence, as_return, percent
+from regimegym.features.durations import timeframe_words
 
 FORMAT_VERSION = 1
 EQUITY_DIGITS = 6

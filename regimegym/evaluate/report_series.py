@@ -10,18 +10,8 @@ from regimegym.envs.results import LIQUIDATIONS
 from regimegym.evaluate.trajectory import Trajectory
 
 NS_PER_MS = 1_000_000
-NS_PER_MINUTE = 60_000_000_000
 MOST_SPANS = 2000  # regime stretches drawn
 MOST_FILLS = 1000  # fills drawn, the largest
-TIMEFRAMES = ((1440, "d"), (60, "h"), (1, "min"))
-
-
-def timeframe_words(timeframe_ns: int) -> str:
-    """Length of a bar: 1h, 15min, 1d; seconds where no minutes fit."""
-    minutes, rest = divmod(timeframe_ns, NS_PER_MINUTE)
-    if rest or not minutes:
-        return f"{timeframe_ns / 1e9:g}s"
-    return next(f"{minutes // size}{unit}" for size, unit in TIMEFRAMES if minutes % size == 0)
 
 
 def close_ms(trajectory: Trajectory) -> np.ndarray:

@@ -46,10 +46,10 @@ class Lane(NamedTuple):
 class _Record:
     """Marks, steps and fills of one lane while it walks; the accounts are stepped in place."""
 
-    def __init__(self, lane: Lane, n_steps: int, periods_per_year: float) -> None:
+    def __init__(self, lane: Lane, n_steps: int) -> None:
         self.bars = lane.bars
         self.translator = ActionTranslator(lane.settings.action, lane.settings.account.max_leverage)
-        self.rules = rule_record(lane.settings, periods_per_year)
+        self.rules = rule_record(lane.settings)
         self.reward_rule = lane.settings.reward.rule
         self.accounts = new_accounts(lane.n_accounts, lane.settings)
         room = new_result(self.accounts)
@@ -91,7 +91,7 @@ def rollout(
     Raises:
         RunError: `bad-rows`, fewer than two rows, or rows outside a segment's usable part.
     """
-    lane = Lane(settings, bar_records(tape), n_accounts)
+    lane = Lane(settings, bar_records(tape, settings.account.carry_clock), n_accounts)
     return walk(bind(policy, tape, rows), tape, [lane], rows)[0]
 
 
@@ -112,7 +112,7 @@ def bind(policy: Policy, tape: MarketTape, rows: RowRange) -> Bound:
 def walk(bound: Bound, tape: MarketTape, lanes: Sequence[Lane], rows: RowRange) -> list[list[Trajectory]]:
     """Trajectories of every lane; the accounts of all lanes decide in one batch."""
     _check_rows(tape, rows)
-    records = [_Record(lane, rows.count - 1, tape.periods_per_year) for lane in lanes]
+    records = [_Record(lane, rows.count - 1) for lane in lanes]
     parts = _slices([lane.n_accounts for lane in lanes])
     actions = []
     state: Any = None
@@ -170,18 +170,19 @@ def _observe(
 
 
 def _trajectory(tape: MarketTape, rows: RowRange, record: _Record, actions: np.ndarray, account: int) -> Trajectory:
+    segment = tape.segment_of(rows.start)
     marks = {name: record.marks[:, i, account].copy() for i, name in enumerate(MARK_NAMES)}
     return Trajectory(
         first_row=rows.start,
         timestamps=tape.timestamps[rows.start : rows.stop],
-        timeframe_ns=tape.timeframe_ns,
+        timeframe_ns=segment.timeframe_ns,
         close=tape.close[rows.start : rows.stop],
         regimes=tape.regimes[rows.start : rows.stop - 1],
         actions=actions[:, account].copy(),
         log_returns=record.steps[:, 1, account].copy(),
         shaped_rewards=record.steps[:, 0, account].copy(),
         fills=np.array(record.fills[account], dtype=FILL_DTYPE),
-        periods_per_year=tape.periods_per_year,
+        periods_per_year=segment.periods_per_year,
         terminated=bool(record.accounts.done[account]),
         **marks,
     )

@@ -43,6 +43,8 @@ class Bars:
     spread_close: np.ndarray | None = None
     source: str = ""
     funding_rate: np.ndarray | None = None
+    bid_size: np.ndarray | None = None
+    ask_size: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -52,14 +54,17 @@ class Bars:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits of SHA-256 over timestamps, prices, volume, spreads and, where there is one, funding."""
+        """16 hex digits of SHA-256 over timestamps, prices, volume, spreads, and funding and sizes if any."""
         digest = sha256()
         for array in (self.timestamps, self.open, self.high, self.low, self.close, self.volume):
             digest.update(array.tobytes())
         for spread in (self.spread_open, self.spread_close):
             digest.update(b"-" if spread is None else spread.tobytes())
-        if self.funding_rate is not None:
-            digest.update(self.funding_rate.tobytes())
+        for name in ("funding_rate", "bid_size", "ask_size"):
+            array = getattr(self, name)
+            if array is not None:
+                digest.update(b"" if name == "funding_rate" else name.encode())
+                digest.update(array.tobytes())
         return digest.hexdigest()[:16]
 
 

@@ -37,8 +37,11 @@ KNOWN = {
     "funding_rate": ("funding rate", "fundingrate", "funding"),
     "bid": ("bid", "bid close"),
     "ask": ("ask", "ask close"),
+    "bid_size": ("bid size", "bidsize", "bid volume"),
+    "ask_size": ("ask size", "asksize", "ask volume"),
 }
 REQUIRED = ("timestamp", *PRICES)
+OPTIONAL = ", ".join(name for name in KNOWN if name not in REQUIRED)
 _NO_NUMBERS = re.compile(r"^\d+[.)] *")  # Alpha Vantage writes "1. open"
 
 
@@ -112,7 +115,7 @@ def _missing(
         "missing-column",
         f"{file} has no column '{wanted}' (looked for: {looked_for})",
         place=place,
-        needed=f"{', '.join(REQUIRED)} (optional: volume, spread_open, spread_close, funding_rate, bid, ask)",
+        needed=f"{', '.join(REQUIRED)} (optional: {OPTIONAL})",
         found=", ".join(found),
         nearest=nearest,
         help=("say which column it is:", f'"data.columns={{{ours}: {example}}}"'),

@@ -13,7 +13,10 @@ from regimegym.features.timestamps import NAT, epoch_to_ns, text_to_ns
 from regimegym.features.validation import Origin, bars_from_arrays
 
 NAME = "the frame"
-OURS = ("open", "high", "low", "close", "volume", "spread_open", "spread_close", "funding_rate")
+OURS = (
+    *("open", "high", "low", "close", "volume", "spread_open", "spread_close"),
+    *("funding_rate", "bid_size", "ask_size"),
+)
 
 
 def bars_from_frame(

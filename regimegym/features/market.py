@@ -12,6 +12,7 @@ import numpy as np
 
 from regimegym.common.errors import ModelError, nearest_name
 from regimegym.features.bars import Bars
+from regimegym.features.feature import FeatureInputs
 from regimegym.features.pipeline import FeatureSettings, FeatureTable, compute_features
 from regimegym.features.regimes import Regimes, RegimeSettings, classify_regimes
 from regimegym.features.scaling import Scaler
@@ -34,7 +35,7 @@ def prepare_market(
 ) -> Market:
     """Regimes and features of `bars`. Raises DataError when there are too few bars."""
     regimes = classify_regimes(bars.close, regime_settings)
-    return Market(bars, regimes, compute_features(bars, regimes, feature_settings))
+    return Market(bars, regimes, compute_features(FeatureInputs(bars, regimes), feature_settings))
 
 
 def build_tape(market: Market, scaler: Scaler) -> MarketTape:

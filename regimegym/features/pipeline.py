@@ -1,25 +1,36 @@
 """From bars and regimes to a table of features."""
 
+import logging
 from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
 
+from regimegym.common.checks import check_choice
 from regimegym.common.errors import ConfigError, DataError
-from regimegym.features.bars import Bars
-from regimegym.features.regimes import Regimes
-from regimegym.features.sets import DEFAULT_SET, FEATURES
+from regimegym.features.feature import FEATURES, Feature, FeatureInputs
+from regimegym.features.sets import DEFAULT_SET
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class FeatureSettings:
-    """Which registered features, in the order of the columns."""
+    """Which registered features, in the order of the columns.
+
+    Attributes:
+        names: registered names.
+        missing: what to do with a feature whose input the data lacks (volume, quotes, other
+            instruments, …): `raise`, or `omit` it and log that.
+    """
 
     names: tuple[str, ...] = DEFAULT_SET
+    missing: str = "raise"
 
     def __post_init__(self) -> None:
         names = (self.names,) if isinstance(self.names, str) else tuple(self.names)
         object.__setattr__(self, "names", names)
+        check_choice("features.missing", self.missing, ("raise", "omit"))
         if not names:
             raise ConfigError("no-features", "'features.names' is empty", needed="at least one feature")
         for name in names:
@@ -63,19 +74,20 @@ class FeatureTable:
         return digest.hexdigest()[:16]
 
 
-def compute_features(bars: Bars, regimes: Regimes, settings: FeatureSettings | None = None) -> FeatureTable:
-    """The features that `settings` names, over all bars.
+def compute_features(inputs: FeatureInputs, settings: FeatureSettings | None = None) -> FeatureTable:
+    """The features that `settings` names, over all bars of one segment.
 
     The warm-up is the longest of the features', and at least as long as the regimes are unknown.
 
     Raises:
-        DataError: `too-few-bars` when no bar would be left after the warm-up;
+        DataError: `missing-inputs` when the data lacks what a feature needs;
+            `too-few-bars` when no bar would be left after the warm-up;
             `feature-not-finite` when a feature breaks its promise.
     """
-    settings = settings or FeatureSettings()
-    features = [FEATURES.get(name) for name in settings.names]
+    bars = inputs.bars
+    features = usable_features(inputs, settings or FeatureSettings())
     longest = max(features, key=lambda feature: feature.warm_up)
-    warm_up = max(longest.warm_up, regimes.warm_up)
+    warm_up = max(longest.warm_up, inputs.regimes.warm_up)
     if len(bars) <= warm_up:
         raise DataError(
             "too-few-bars",
@@ -85,10 +97,35 @@ def compute_features(bars: Bars, regimes: Regimes, settings: FeatureSettings | N
         )
     values = np.empty((len(bars), len(features)))
     for i, feature in enumerate(features):
-        values[:, i] = feature.compute(bars, regimes)
+        values[:, i] = feature.compute(inputs)
     values[:warm_up] = np.nan
-    _check_finite(values[warm_up:], settings.names, warm_up)
-    return FeatureTable(bars.timestamps, values, settings.names, warm_up)
+    names = tuple(feature.name for feature in features)
+    _check_finite(values[warm_up:], names, warm_up)
+    return FeatureTable(bars.timestamps, values, names, warm_up)
+
+
+def usable_features(inputs: FeatureInputs, settings: FeatureSettings) -> list[Feature]:
+    """The features of `settings` for this data; those that cannot be computed are omitted or refused.
+
+    Raises:
+        DataError: `missing-inputs`, which lists the features and what they lack.
+    """
+    features = [FEATURES.get(name) for name in settings.names]
+    available = inputs.available
+    lacking = {f.name: sorted(set(f.needs) - available) for f in features if set(f.needs) - available}
+    if not lacking:
+        return features
+    listed = ", ".join(f"{name} ({', '.join(needs)})" for name, needs in lacking.items())
+    if settings.missing == "raise" or len(lacking) == len(features):
+        raise DataError(
+            "missing-inputs",
+            f"{inputs.bars.symbol} lacks what {len(lacking)} of the features need: {listed}",
+            needed=", ".join(sorted({need for needs in lacking.values() for need in needs})),
+            found=", ".join(sorted(available)) or "prices only",
+            help=("leave them out of features.names, or set features.missing=omit",),
+        )
+    LOG.info("%s: %d features omitted for lack of input: %s", inputs.bars.symbol, len(lacking), listed)
+    return [feature for feature in features if feature.name not in lacking]
 
 
 def _check_finite(values: np.ndarray, names: tuple[str, ...], warm_up: int) -> None:

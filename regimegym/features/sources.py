@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 
 from regimegym.common.errors import DataError
+from regimegym.common.seeding import generator
 from regimegym.features.bars import Bars
 from regimegym.features.loading import load_bars
+from regimegym.features.synthetic import learning  # noqa: F401  # registers its worlds
+from regimegym.features.synthetic.world import WorldSettings, draw_world
 from regimegym.features.synthetic.worlds import (
     RegimeMarketSettings,
     random_walk_bars,
@@ -50,3 +53,10 @@ def sine(
 def random_walk(n_bars: int = 20_000, market_seed: int = 7, bar_volatility: float = 0.01) -> Bars:
     """A driftless random walk; see `random_walk_bars`."""
     return random_walk_bars(n_bars, market_seed, bar_volatility)
+
+
+def world(
+    name: str = "regime", n_bars: int = 26_000, market_seed: int = 7, settings: WorldSettings | None = None
+) -> Bars:
+    """A world by its name (docs/worlds.md), without its truth; see `draw_world`."""
+    return draw_world(name, n_bars, generator(market_seed, f"world-{name}"), settings).bars

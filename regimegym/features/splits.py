@@ -1,10 +1,31 @@
-"""The splitter: train, validation and test in the order of time, purged between them."""
+"""The splitter: everything in this project that is cut in time is cut here.
 
-from dataclasses import dataclass
+`chronological_split` cuts one history into train, validation and test; WalkForward and
+Combinatorial make folds of labelled rows of any number of symbols, on time stamps, purged by the
+interval that each label uses.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, count
 from typing import NamedTuple
 
-from regimegym.common.checks import check_number
+import numpy as np
+import pandas as pd
+
+from regimegym.common.checks import check_at_least, check_flag, check_number
 from regimegym.common.errors import ConfigError, DataError
+from regimegym.features.tape import Segment
+
+LENGTHS = {
+    "day": lambda n: pd.DateOffset(days=n),
+    "week": lambda n: pd.DateOffset(weeks=n),
+    "month": lambda n: pd.DateOffset(months=n),
+    "year": lambda n: pd.DateOffset(years=n),
+}
+SPAN = re.compile(rf"(\d+) ?({'|'.join(LENGTHS)})s?")
 
 
 class RowRange(NamedTuple):
@@ -89,3 +110,279 @@ def _bars_needed(first_row: int, settings: SplitSettings, purge: int, least: int
     while min(part.count for part in _cut(n_rows, first_row, settings, purge)) < least:
         n_rows += 1
     return n_rows
+
+
+class LabelIntervals(NamedTuple):
+    """What each row's label uses: the rows a predictor may be trained or tested on, of any number of symbols.
+
+    Attributes:
+        rows: (N,) int64 tape rows.
+        start: (N,) int64 UTC nanoseconds, the row's own time stamp.
+        end: (N,) int64 UTC nanoseconds ≥ start, the time stamp of the last bar the label looks at.
+    """
+
+    rows: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+
+
+def label_intervals(timestamps: np.ndarray, segments: Sequence[Segment], horizon: int) -> LabelIntervals:
+    """Intervals [t, t + horizon] of all rows that have a label.
+
+    Rows of the warm-up and the last `horizon` rows of each segment have none.
+
+    Args:
+        timestamps: (T,) int64 UTC nanoseconds of the tape rows.
+        segments: histories of the tape; a label never crosses from one into the next.
+        horizon: bars ≥ 0 that a label looks ahead.
+    """
+    check_at_least("horizon", horizon, 0)
+    rows = np.concatenate([np.arange(s.first_row, max(s.first_row, s.stop - horizon)) for s in segments])
+    return LabelIntervals(rows, timestamps[rows], timestamps[rows + horizon])
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Rows to train on and rows to test on.
+
+    Attributes:
+        name: "fold 3", or the test groups of a combination.
+        train, test: int64 tape rows in the order of the intervals they were chosen from.
+        train_span, test_span: first and last time stamp of each, UTC nanoseconds.
+        purged: training rows left out because their label met a test interval.
+        embargoed: training rows left out because they follow a test interval too closely.
+        weight: share of this fold's test rows among those of all folds; scores are averaged with it.
+    """
+
+    name: str
+    train: np.ndarray
+    test: np.ndarray
+    train_span: tuple[int, int]
+    test_span: tuple[int, int]
+    purged: int
+    embargoed: int
+    weight: float = math.nan
+
+
+@dataclass(frozen=True)
+class WalkForward:
+    """Training intervals followed by test intervals, moved on by a step; later rows never train.
+
+    A span is a number of bars (distinct time stamps), or a calendar length: "4 months", "10 days",
+    "1 year". What is left at the end is tested only if it holds `min_test` rows.
+
+    Attributes:
+        train: span of the training interval, of the first one where `anchored`.
+        test: span of the test interval.
+        step: span between two starts; equal to `test` the test intervals follow each other.
+        anchored: the training interval always begins with the first row and grows.
+        min_train: least training rows of a fold, after purging.
+        min_test: least test rows of a fold; None takes whole test intervals only.
+    """
+
+    train: int | str = "4 months"
+    test: int | str = "2 months"
+    step: int | str = "2 months"
+    anchored: bool = False
+    min_train: int = 1
+    min_test: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("train", "test", "step"):
+            _parse_span(name, getattr(self, name))
+        check_flag("anchored", self.anchored)
+        check_at_least("min_train", self.min_train, 1)
+        if self.min_test is not None:
+            check_at_least("min_test", self.min_test, 1)
+
+    def folds(self, labels: LabelIntervals) -> list[Fold]:
+        """The folds in the order of time. Raises DataError when one is too small or none fits."""
+        clock = _Clock(np.unique(labels.start))
+        found = []
+        for k in count():
+            start = clock.after(clock.first, self.step, k)
+            train_stop = clock.after(start, self.train)
+            test_stop = clock.after(train_stop, self.test)
+            is_whole = test_stop <= clock.stop
+            test = (labels.start >= train_stop) & (labels.start < test_stop)
+            if not is_whole and (self.min_test is None or test.sum() < self.min_test):
+                break
+            candidates = (labels.start < train_stop) & (self.anchored | (labels.start >= start))
+            found.append(_fold(f"fold {k + 1}", labels, [test], candidates, 0, self.min_train, self.min_test or 1))
+            if not is_whole:
+                break
+        return _weighted(found, f"{self.train} of training and {self.test} of test", clock)
+
+
+@dataclass(frozen=True)
+class Combinatorial:
+    """Combinatorial purged cross-validation: every choice of test groups out of equal stretches of time.
+
+    Training rows lie on both sides of the test groups, purged on both sides; one test group is
+    purged K-fold. Source: López de Prado, Advances in Financial Machine Learning, ch. 7 and 12.
+
+    Attributes:
+        n_groups: stretches with equally many distinct time stamps.
+        n_test_groups: how many of them are tested together.
+        embargo: bars (distinct time stamps) left out behind the label interval of each test stretch.
+        min_train, min_test: least rows of a fold, after purging and embargo.
+    """
+
+    n_groups: int = 6
+    n_test_groups: int = 2
+    embargo: int = 0
+    min_train: int = 1
+    min_test: int = 1
+
+    def __post_init__(self) -> None:
+        check_at_least("n_groups", self.n_groups, 2)
+        check_at_least("n_test_groups", self.n_test_groups, 1)
+        check_at_least("embargo", self.embargo, 0)
+        check_at_least("min_train", self.min_train, 1)
+        check_at_least("min_test", self.min_test, 1)
+        if self.n_test_groups >= self.n_groups:
+            raise ConfigError(
+                "out-of-range", f"'n_test_groups' must be below 'n_groups' ({self.n_groups}), got {self.n_test_groups}"
+            )
+
+    def folds(self, labels: LabelIntervals) -> list[Fold]:
+        """C(n_groups, n_test_groups) folds. Raises DataError when one is too small."""
+        clock = _Clock(np.unique(labels.start))
+        edges = np.linspace(0, len(clock.stamps), self.n_groups + 1).round().astype(np.int64)
+        group = np.searchsorted(edges[1:], np.searchsorted(clock.stamps, labels.start), side="right")
+        everyone = np.ones(len(labels.rows), dtype=bool)
+        found = []
+        for chosen in combinations(range(self.n_groups), self.n_test_groups):
+            name = "test " + "+".join(str(g + 1) for g in chosen)
+            tests = [group == g for g in chosen]
+            found.append(_fold(name, labels, tests, everyone, self.embargo, self.min_train, self.min_test))
+        return _weighted(found, f"{self.n_groups} groups", clock)
+
+    def paths(self) -> np.ndarray:
+        """Backtest paths (n_paths, n_groups) int64: the fold that tests each group on each path.
+
+        Every fold's test of every group lies on exactly one of the n_test_groups/n_groups·C paths.
+        """
+        chosen = list(combinations(range(self.n_groups), self.n_test_groups))
+        tested_by = [[fold for fold, groups in enumerate(chosen) if g in groups] for g in range(self.n_groups)]
+        return np.array(tested_by, dtype=np.int64).T
+
+
+def _fold(
+    name: str,
+    labels: LabelIntervals,
+    tests: Sequence[np.ndarray],
+    candidates: np.ndarray,
+    embargo: int,
+    min_train: int,
+    min_test: int,
+) -> Fold:
+    """One fold; the only place where anything is purged.
+
+    A training row goes when its interval meets [first test stamp, last test label] of a stretch
+    in `tests`, or when it follows one of them by up to `embargo` bars.
+    """
+    test = np.logical_or.reduce(tests)
+    train = candidates & ~test
+    meets, follows = np.zeros_like(train), np.zeros_like(train)
+    for stretch in tests:
+        if stretch.any():
+            met, followed = _near(labels, stretch, embargo)
+            meets |= met
+            follows |= followed
+    purged, embargoed = train & meets, train & follows & ~meets
+    kept = train & ~purged & ~embargoed
+    for rows, least, what in ((kept, min_train, "training"), (test, min_test, "test")):
+        if rows.sum() < least:
+            raise DataError(
+                "fold-too-small",
+                f"{name} has {rows.sum():,} {what} rows",
+                needed=f"at least {least:,}",
+                found=f"{train.sum():,} training rows, {purged.sum():,} of them purged and "
+                f"{embargoed.sum():,} embargoed, and {test.sum():,} test rows",
+                help=("use more bars, a shorter horizon, or fewer folds",),
+            )
+    spans = _span(labels.start[kept]), _span(labels.start[test])
+    return Fold(name, labels.rows[kept], labels.rows[test], *spans, int(purged.sum()), int(embargoed.sum()))
+
+
+def _near(labels: LabelIntervals, stretch: np.ndarray, embargo: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows whose interval meets that of a test stretch, and rows within `embargo` bars behind it; (N,) bool each."""
+    first, last = labels.start[stretch].min(), labels.end[stretch].max()
+    later = np.unique(labels.start[labels.start > last])[:embargo]
+    return (labels.start <= last) & (labels.end >= first), np.isin(labels.start, later)
+
+
+def _weighted(folds: Sequence[Fold], asked: str, clock: "_Clock") -> list[Fold]:
+    if not folds:
+        raise DataError(
+            "no-fold",
+            f"{len(clock.stamps):,} bars do not hold {asked}",
+            found=f"{_day(clock.stamps[0])} … {_day(clock.stamps[-1])}" if len(clock.stamps) else "no rows",
+            help=("use more bars, or shorter spans",),
+        )
+    total = sum(len(fold.test) for fold in folds)
+    return [replace(fold, weight=len(fold.test) / total) for fold in folds]
+
+
+def folds_table(folds: Sequence[Fold]) -> list[str]:
+    """Lines of a table: one per fold under a heading."""
+    width = max(4, *(len(fold.name) for fold in folds)) if folds else 4
+    titles = ("fold", "train", "first … last", "test", "first … last", "purged", "embargoed", "weight")
+    form = f"{{:<{width}}}  {{:>9}}  {{:^23}}  {{:>9}}  {{:^23}}  {{:>7}}  {{:>9}}  {{:>6}}"
+    lines = [form.format(*titles)]
+    for fold in folds:
+        spans = [f"{_day(first)} … {_day(last)}" for first, last in (fold.train_span, fold.test_span)]
+        n_train, n_test = f"{len(fold.train):,}", f"{len(fold.test):,}"
+        purged, embargoed = f"{fold.purged:,}", f"{fold.embargoed:,}"
+        weight = f"{fold.weight:.3f}"
+        lines.append(form.format(fold.name, n_train, spans[0], n_test, spans[1], purged, embargoed, weight))
+    return lines
+
+
+def row_ranges(rows: np.ndarray) -> list[RowRange]:
+    """The contiguous stretches of ascending tape `rows` (N,)."""
+    cuts = np.flatnonzero(np.diff(rows) != 1) + 1
+    return [RowRange(int(part[0]), int(part[-1]) + 1) for part in np.split(rows, cuts) if len(part)]
+
+
+class _Clock:
+    """Distinct time stamps, and where a span of bars or of the calendar leads on them."""
+
+    def __init__(self, stamps: np.ndarray) -> None:
+        self.stamps = stamps
+        self.bar = int(np.diff(stamps).min()) if len(stamps) > 1 else 1
+        self.first = int(stamps[0]) if len(stamps) else 0
+        self.stop = int(stamps[-1]) + self.bar if len(stamps) else 0
+
+    def after(self, start: int, span: int | str, times: int = 1) -> int:
+        """Time stamp, UTC nanoseconds, `times` spans after `start`; beyond the last bar it goes on in bars."""
+        parsed = _parse_span("span", span)
+        if isinstance(parsed, pd.DateOffset):
+            return int((pd.Timestamp(start, unit="ns") + times * parsed).as_unit("ns").value) if times else start
+        index = int(np.searchsorted(self.stamps, start)) + times * parsed
+        beyond = index - len(self.stamps)
+        return int(self.stamps[index]) if beyond < 0 else self.stop + beyond * self.bar
+
+
+def _parse_span(name: str, span: int | str) -> int | pd.DateOffset:
+    """Bars, or a calendar length. Raises ConfigError for anything else."""
+    if isinstance(span, int):
+        check_at_least(name, span, 1)
+        return span
+    match = SPAN.fullmatch(str(span).strip())
+    if match is None or int(match[1]) < 1:
+        raise ConfigError(
+            "no-span",
+            f"'{name}' must be a number of bars or a calendar length, got {span!r}",
+            needed="such as 500, '10 days', '6 weeks', '4 months' or '1 year'",
+        )
+    return LENGTHS[match[2]](int(match[1]))
+
+
+def _span(stamps: np.ndarray) -> tuple[int, int]:
+    return int(stamps.min()), int(stamps.max())
+
+
+def _day(stamp: int) -> str:
+    return f"{pd.Timestamp(stamp, unit='ns'):%Y-%m-%d}"

@@ -5,6 +5,7 @@ may hold several contiguous segments (symbols, or histories cut at long gaps) on
 other; no window, return or episode ever crosses from one segment into the next.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
@@ -14,15 +15,26 @@ import numpy as np
 from regimegym.common.errors import DataError
 from regimegym.common.regimes import UNKNOWN_PROBABILITIES, Regime
 from regimegym.features.bars import Bars, freeze_arrays
+from regimegym.features.durations import timeframe_words
 
 
 class Segment(NamedTuple):
-    """Rows [start, stop) of one contiguous history; `first_row` is its first row after warm-up."""
+    """Rows [start, stop) of one contiguous history; `first_row` is its first row after warm-up.
+
+    `timeframe_ns` and `periods_per_year` are its own; 0 takes those of the tape it is put on.
+    """
 
     symbol: str
     start: int
     stop: int
     first_row: int
+    timeframe_ns: int = 0
+    periods_per_year: float = 0.0
+
+    @property
+    def timeframe(self) -> str:
+        """Length of its bars in words, such as 1h."""
+        return timeframe_words(self.timeframe_ns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +53,8 @@ class MarketTape:
         regime_probabilities: (T, 4) float32, rows sum to 1.
         segments: contiguous histories in row order, covering all rows.
         segment_start: (T,) int64, start row of the segment each row lies in.
-        periods_per_year: bars per year of the data's own calendar.
-        timeframe_ns: length of a bar in nanoseconds.
+        periods_per_year: bars per year of the first segment's own calendar.
+        timeframe_ns: length of its bars in nanoseconds; the segments say their own.
         funding_rate: (T,) float64, fraction of a position's value that longs pay to shorts at the
             start of the bar for what they carried into it; None where nobody pays.
     """
@@ -67,6 +79,7 @@ class MarketTape:
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
+        object.__setattr__(self, "segments", tuple(self._of_its_own(segment) for segment in self.segments))
 
     def __len__(self) -> int:
         return len(self.timestamps)
@@ -86,9 +99,14 @@ class MarketTape:
         """Names of the instruments, each once, in the order of their first segments."""
         return tuple(dict.fromkeys(segment.symbol for segment in self.segments))
 
+    @property
+    def timeframes(self) -> tuple[str, ...]:
+        """Lengths of bars in words, each once, in the order of their first segments."""
+        return tuple(dict.fromkeys(segment.timeframe for segment in self.segments))
+
     def segment_of(self, row: int) -> Segment:
         """The segment that holds `row`, 0 ≤ row < T."""
-        return next(segment for segment in self.segments if row < segment.stop)
+        return self.segments[bisect_right(self.segments, row, key=lambda segment: segment.start) - 1]
 
     def windows(self, rows: np.ndarray, length: int) -> np.ndarray:
         """Feature windows (N, length, F) float32 that end at and include each of `rows` (N,).
@@ -102,21 +120,25 @@ class MarketTape:
         out[~inside] = 0.0
         return out
 
+    def _of_its_own(self, segment: Segment) -> Segment:
+        return segment._replace(
+            timeframe_ns=segment.timeframe_ns or self.timeframe_ns,
+            periods_per_year=segment.periods_per_year or self.periods_per_year,
+        )
 
-def join_tapes(tapes: Sequence[MarketTape], periods_per_year: float | None = None) -> MarketTape:
+
+def join_tapes(tapes: Sequence[MarketTape]) -> MarketTape:
     """One tape of several: rows one behind the other, every segment kept apart.
 
     Args:
-        tapes: the markets, all with the same features in the same order and the same timeframe.
-        periods_per_year: bars per year of the joined tape; needed where the tapes differ, since
-            carry per bar counts with one number (`carry_clock: elapsed` does not use it).
+        tapes: the markets, all with the same features in the same order; symbols, timeframes and
+            calendars may differ, every segment keeps its own.
 
     Returns:
         A tape of Σ T rows; row r of tape k is row r + (T_0 + … + T_{k−1}).
 
     Raises:
-        DataError: no tapes, other features, another timeframe, or several numbers of periods per
-            year and none chosen.
+        DataError: no tapes, or other features.
     """
     if not tapes:
         raise DataError("nothing-to-join", "join_tapes was given no tapes", needed="one tape or more")
@@ -132,16 +154,11 @@ def join_tapes(tapes: Sequence[MarketTape], periods_per_year: float | None = Non
     }
     columns["segment_start"] += np.repeat(offsets[:-1], [len(tape) for tape in tapes])
     segments = [
-        Segment(symbol, start + offset, stop + offset, first_row + offset)
+        segment._replace(start=segment.start + offset, stop=segment.stop + offset, first_row=segment.first_row + offset)
         for tape, offset in zip(tapes, offsets, strict=False)
-        for symbol, start, stop, first_row in tape.segments
+        for segment in tape.segments
     ]
-    return replace(
-        tapes[0],
-        **columns,
-        segments=tuple(segments),
-        periods_per_year=_one_calendar(tapes) if periods_per_year is None else periods_per_year,
-    )
+    return replace(tapes[0], **columns, segments=tuple(segments))
 
 
 def _without_funding(tape: MarketTape) -> MarketTape:
@@ -158,30 +175,6 @@ def _check_joinable(first: MarketTape, other: MarketTape) -> None:
             found=", ".join(other.feature_names),
             help=("build both with the same feature settings",),
         )
-    if other.timeframe_ns != first.timeframe_ns:
-        minutes = [tape.timeframe_ns / 60e9 for tape in (first, other)]
-        raise DataError(
-            "other-timeframe",
-            f"bars of {minutes[0]:g} and of {minutes[1]:g} minutes cannot stand on one tape",
-            needed=f"one timeframe: {first.symbol} has {minutes[0]:g} minutes",
-            found=f"{other.symbol} has {minutes[1]:g} minutes",
-            help=("give each timeframe an environment of its own",),
-        )
-
-
-def _one_calendar(tapes: Sequence[MarketTape]) -> float:
-    numbers = {tape.symbol: tape.periods_per_year for tape in tapes}
-    if len(set(numbers.values())) > 1:
-        raise DataError(
-            "several-calendars",
-            "the tapes differ in bars per year, and carry per bar counts with one number",
-            found=", ".join(f"{symbol} {number:g}" for symbol, number in numbers.items()),
-            help=(
-                "choose one: join_tapes(tapes, periods_per_year=…);",
-                "exact for every symbol is account.carry_clock=elapsed",
-            ),
-        )
-    return tapes[0].periods_per_year
 
 
 def price_tape(bars: Bars) -> MarketTape:

@@ -50,8 +50,8 @@ def bars_from_arrays(
 
     Args:
         columns: `timestamp` int64 UTC nanoseconds, `open high low close` float64, optionally
-            `volume`, `spread_open`, `spread_close`, `funding_rate` float64. NaN is refused. A high or low that
-            misses open or close by at most a relative 1e-6 is round-off and is widened.
+            `volume`, `spread_open`, `spread_close`, `funding_rate`, `bid_size`, `ask_size` float64. NaN is
+            refused. A high or low that misses open or close by at most a relative 1e-6 is round-off and is widened.
         symbol: name of the instrument.
         origin: where rows come from, for messages.
         source: where the bars come from, for people.
@@ -90,6 +90,8 @@ def bars_from_arrays(
         spread_close=columns.get("spread_close"),
         source=source,
         funding_rate=columns.get("funding_rate"),
+        bid_size=columns.get("bid_size"),
+        ask_size=columns.get("ask_size"),
     )
 
 
@@ -122,7 +124,11 @@ def _time_rules(times: np.ndarray) -> list[Broken]:
 def _number_rules(name: str, values: np.ndarray) -> list[Broken]:
     lowest = -np.inf if name == "funding_rate" else 0.0  # shorts pay where funding is negative
     bad = np.isfinite(values) & ((values <= 0) if name in PRICES else (values < lowest))
-    rule = "non-positive-price" if name in PRICES else f"negative-{name.split('_')[0]}"
+    rule = (
+        "non-positive-price"
+        if name in PRICES
+        else f"negative-{'size' if name.endswith('_size') else name.split('_')[0]}"
+    )
     sign = "positive" if name in PRICES else "zero or more"
     return [
         Broken(

@@ -1,6 +1,6 @@
 """From configuration to everything a run trades on: bars, split, tape, environment settings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from omegaconf import DictConfig
 
@@ -8,6 +8,8 @@ from regimegym.common.seeding import integer_seed
 from regimegym.envs.sb3_vec_env import TradingVecEnv
 from regimegym.envs.settings import EnvSettings
 from regimegym.features.market import Market, build_tape, prepare_market
+from regimegym.features.regime_fit import fit_regimes, regime_shares
+from regimegym.features.regimes import RegimeSettings
 from regimegym.features.scaling import Scaler, fit_scaler
 from regimegym.features.splits import RowRange, Split, chronological_split
 from regimegym.features.tape import MarketTape
@@ -16,9 +18,13 @@ from regimegym.training.wiring import build
 
 @dataclass(frozen=True)
 class Experiment:
-    """One data set, cut in time, scaled by its training rows, and the rules to trade it under."""
+    """One data set, cut in time, scaled by its training rows, and the rules to trade it under.
+
+    `regime_settings` hold the thresholds that label it: those of the training rows where they are fitted.
+    """
 
     market: Market
+    regime_settings: RegimeSettings
     split: Split
     scaler: Scaler
     tape: MarketTape
@@ -30,6 +36,11 @@ class Experiment:
             n_accounts, self.tape, self.settings, self.split.train, integer_seed(random_seed, "episodes")
         )
 
+    def regime_shares(self) -> dict[str, dict[str, float]]:
+        """Share of each regime, by part and name."""
+        labels = self.market.regimes.labels
+        return {part: regime_shares(labels[slice(*rows)]) for part, rows in self.split._asdict().items()}
+
     def interval(self, rows: RowRange) -> tuple[int, int]:
         """[start, end) of `rows` in UTC nanoseconds: how the ledger names a part."""
         return interval_of(self.tape, rows)
@@ -37,7 +48,8 @@ class Experiment:
 
 def interval_of(tape: MarketTape, rows: RowRange) -> tuple[int, int]:
     """[start, end) of `rows` in UTC nanoseconds."""
-    return int(tape.timestamps[rows.start]), int(tape.timestamps[rows.stop - 1]) + tape.timeframe_ns
+    last = rows.stop - 1
+    return int(tape.timestamps[rows.start]), int(tape.timestamps[last]) + tape.segment_of(last).timeframe_ns
 
 
 def build_experiment(config: DictConfig) -> Experiment:
@@ -47,15 +59,19 @@ def build_experiment(config: DictConfig) -> Experiment:
         DataError, ConfigError: with file, row, column, or setting and the value that came.
     """
     settings: EnvSettings = build(config.env)
-    market = build_market(config)
+    regime: RegimeSettings = build(config.regime)
+    market = build_market(config, replace(regime, fit="none"))
     split = split_market(config, market, settings)
+    fitted = fit_regimes(market.bars.close, regime, split.train)
+    if fitted != regime:  # labels and their features anew; the warm-up, and so the split, stays
+        market = prepare_market(market.bars, fitted, build(config.features))
     scaler = fit_scaler(market.table, split.train)
-    return Experiment(market, split, scaler, build_tape(market, scaler), settings)
+    return Experiment(market, fitted, split, scaler, build_tape(market, scaler), settings)
 
 
-def build_market(config: DictConfig) -> Market:
+def build_market(config: DictConfig, regime_settings: RegimeSettings) -> Market:
     """Bars with their features and regimes, unscaled."""
-    return prepare_market(build(config.data), build(config.regime), build(config.features))
+    return prepare_market(build(config.data), regime_settings, build(config.features))
 
 
 def split_market(config: DictConfig, market: Market, settings: EnvSettings) -> Split:

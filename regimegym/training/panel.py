@@ -48,14 +48,19 @@ def lines(progress: Progress, width: int) -> list[Text]:
 
 
 def header_lines(header: RunHeader, width: int) -> list[Text]:
-    """Command and folder, data, environment, agent; parts that do not fit are left out."""
+    """Command and folder, data, regimes, environment, agent; parts that do not fit are left out."""
     command = Text.assemble((header.command, "bold"), (" → ", DIM), header.folder)
     if command.cell_len > width:
         command = Text.assemble((" ".join(header.command.split()[:2]), "bold"), (" … → ", DIM), header.folder)
     if command.cell_len > width:
         command = Text(header.folder)
-    labelled = (("data  ", header.data), ("env   ", header.env), ("agent ", header.agent))
-    rest = [_labelled(label, text.split(" · "), width) for label, text in labelled]
+    labelled = (
+        ("data  ", header.data),
+        ("class ", header.regimes),
+        ("env   ", header.env),
+        ("agent ", header.agent),
+    )
+    rest = [_labelled(label, text.split(" · "), width) for label, text in labelled if text]
     return [command, *rest]
 
 

@@ -14,6 +14,7 @@ class RunHeader(NamedTuple):
     data: str
     env: str
     agent: str
+    regimes: str = ""  # no line where empty
 
 
 class Snapshot(NamedTuple):

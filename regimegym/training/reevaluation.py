@@ -48,7 +48,7 @@ def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
     run_config = read_run_config(run.config)
     policy, card = load_policy(run.model)
     is_new = config.get("data") is not None
-    market = build_market(run_config) if not is_new else build_market(_with_data(run_config, config))
+    market = build_market(_with_data(run_config, config) if is_new else run_config, card.regime_rule())
     settings: EnvSettings = build(run_config.env)
     if not is_new:
         _check_same_data(run, market)

@@ -25,9 +25,10 @@ from regimegym.evaluate.baselines import run_baselines
 from regimegym.evaluate.evaluation import Evaluation, evaluate_policy
 from regimegym.evaluate.intervals import log_return_intervals
 from regimegym.evaluate.metrics import all_metrics
-from regimegym.evaluate.report_content import ReportContext, timeframe_words
+from regimegym.evaluate.report_content import ReportContext
 from regimegym.evaluate.rollout import rollout
 from regimegym.evaluate.settings import EvaluationSettings
+from regimegym.features.durations import timeframe_words
 from regimegym.training.board import Board
 from regimegym.training.callback import Score, TrainingCallback
 from regimegym.training.display import RunHeader, TrainingDisplay
@@ -116,7 +117,7 @@ def prepare(config: DictConfig, overrides: list[str], job: Job | None) -> Traini
         network,
         feature_names=experiment.tape.feature_names,
         scaler=experiment.scaler.to_dict(),
-        regime_settings=asdict(build(config.regime)),
+        regime_settings=asdict(experiment.regime_settings),
         feature_settings=asdict(build(config.features)),
         account_fields=ACCOUNT_FIELDS,
         action_settings=asdict(experiment.settings.action),
@@ -230,6 +231,10 @@ def write_manifest(training: Training, status: str) -> None:
         started=training.started,
         finished=None if status == "running" else datetime.now().astimezone(),
         status=status,
+        regimes={
+            "settings": asdict(training.experiment.regime_settings),
+            "shares": training.experiment.regime_shares(),
+        },
     )
     training.folder.write_json(training.folder.manifest.name, manifest)
 
@@ -260,7 +265,16 @@ def header(training: Training) -> RunHeader:
         f"{settings.n_accounts} accounts · reward {experiment.settings.reward.kind}",
         agent=f"{name} · {n_weights:,} parameters · seed {training.random_seed} · "
         f"{training.algorithm.device}, {settings.threads} thread{'s' if settings.threads > 1 else ''}",
+        regimes=regime_words(experiment),
     )
+
+
+def regime_words(experiment: Experiment) -> str:
+    """Class shares of the training rows and the thresholds behind them."""
+    shares, rule = experiment.regime_shares()["train"], experiment.regime_settings
+    words = [f"{name.lower()} {100 * share:.0f} %" for name, share in shares.items()]
+    plateau = f"v_lo {rule.v_lo:.3g}" if rule.plateau == "relative" else f"κ_p {rule.kappa_p:.3g}"
+    return " · ".join([*words, f"z_T {rule.z_threshold:.3g}, {plateau}"])
 
 
 def n_parameters(algorithm: BaseAlgorithm) -> int:

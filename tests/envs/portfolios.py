@@ -56,7 +56,7 @@ def slow_bars(tape):
 def walk(tape, account, targets, first_row=0):
     """All results of one account that begins on `first_row`; targets (n, M)."""
     settings = PortfolioSettings(account=account)
-    bars, rules = portfolio_bars(tape), settings.rules(tape)
+    bars, rules = portfolio_bars(tape, settings.account.carry_clock), settings.rules(tape)
     accounts, results = new_portfolios(1, tape.n_assets, account.initial_cash), []
     for t, target in enumerate(targets):
         results.append(step_portfolio_batch(bars, rules, np.array([first_row + t]), accounts, np.array([target])))

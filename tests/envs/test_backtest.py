@@ -133,7 +133,7 @@ def test_backtest_agrees_with_the_slow_account_and_explains_every_cent(account, 
 def test_backtest_is_a_list_of_steps_bit_for_bit(margin_check):
     tape, targets = random_tape(200, 3, 0.03), numbers(3, 200)
     account = AccountSettings(margin_check=margin_check, max_leverage=2.0, **DEAR, **CARRY)
-    bars, rules = bar_records(tape), rule_record(EnvSettings(account=account), tape.periods_per_year)
+    bars, rules = bar_records(tape, account.carry_clock), rule_record(EnvSettings(account=account))
     accounts, equity, fills = new_accounts(1, EnvSettings()), [10_000.0], []
     for t, target in enumerate(targets[:-1]):
         result = step_batch(bars, rules, np.array([t]), accounts, np.array([target]))

@@ -76,7 +76,7 @@ def test_both_ids_work_without_arguments():
     env = gymnasium.make("regimegym:RegimeTrading-v0")
     observation, info = env.reset(seed=0)
     assert observation["market"].shape[0] == 30
-    assert {"row", "tape", "regime", "equity", "exposure"} == set(info)
+    assert {"row", "tape", "regime", "equity", "exposure", "symbol", "timeframe"} == set(info)
     envs = gymnasium.make_vec("regimegym:RegimeTrading-v0", 2, vectorization_mode="vector_entry_point")
     observations, _ = envs.reset(seed=0)
     np.testing.assert_array_equal(observations["market"][0], observation["market"])

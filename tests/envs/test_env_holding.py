@@ -44,7 +44,7 @@ def walked(bars, rules, env_settings, first, last):
 def test_it_ends_where_every_step_would_have_led(account, orders, funding, volatility, seed):
     tape = replace(random_tape(80, seed, volatility=volatility), funding_rate=np.full(80, funding))
     env_settings = EnvSettings(account=AccountSettings(**account), orders=OrderSettings(**orders))
-    bars, rules = bar_records(tape), rule_record(env_settings, tape.periods_per_year)
+    bars, rules = bar_records(tape, env_settings.account.carry_clock), rule_record(env_settings)
     first = np.array([0, 3, 20, 20, 70])
     last = np.array([79, 4, 50, 22, 79])
     expected = [walked(bars, rules, env_settings, a, b) for a, b in zip(first, last, strict=True)]
@@ -54,7 +54,7 @@ def test_it_ends_where_every_step_would_have_led(account, orders, funding, volat
 def test_a_twin_borrowing_a_little_is_liquidated_where_the_price_falls_to_nothing():
     env_settings = EnvSettings(account=AccountSettings(sizing="pre_cost", fee_rate=0.05, margin_check="intrabar"))
     tape = random_tape(40, 0, volatility=1.5)
-    bars, rules = bar_records(tape), rule_record(env_settings, tape.periods_per_year)
+    bars, rules = bar_records(tape, env_settings.account.carry_clock), rule_record(env_settings)
     rows = np.arange(30)
     ends = np.full(30, 39)
     expected = [walked(bars, rules, env_settings, row, 39) for row in rows]
@@ -64,5 +64,5 @@ def test_a_twin_borrowing_a_little_is_liquidated_where_the_price_falls_to_nothin
 @pytest.mark.parametrize("n", [0, 1])
 def test_any_number_of_twins(n):
     tape = random_tape(40, 0)
-    bars, rules = bar_records(tape), rule_record(EnvSettings(), 8760.0)
+    bars, rules = bar_records(tape, "per_bar"), rule_record(EnvSettings())
     assert hold_equities(bars, rules, EnvSettings(), np.zeros(n, int), np.full(n, 9)).shape == (n,)

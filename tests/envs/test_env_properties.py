@@ -14,10 +14,10 @@ from regimegym.envs.trading_env import TradingEnv
 KEEP = np.nan
 
 
-def walk(tape, account, targets, periods_per_year=8760.0):
+def walk(tape, account, targets):
     """All results of one account that begins on row 0."""
     env_settings = EnvSettings(account=account)
-    bars, rules = bar_records(tape), rule_record(env_settings, periods_per_year)
+    bars, rules = bar_records(tape, env_settings.account.carry_clock), rule_record(env_settings)
     accounts, results = new_accounts(1, env_settings), []
     for t, target in enumerate(targets):
         results.append(step_batch(bars, rules, np.array([t]), accounts, np.array([target])))
@@ -221,7 +221,7 @@ def test_b14_noise_after_the_next_bar_leaves_the_step_untouched():
         )  # fmt: skip
         results = []
         for one in (tape, other):
-            bars, rules = bar_records(one), rule_record(env_settings, 8760.0)
+            bars, rules = bar_records(one, env_settings.account.carry_clock), rule_record(env_settings)
             accounts = new_accounts(3, env_settings)
             results.append(step_batch(bars, rules, np.full(3, t), accounts, np.array([0.0, 1.0, KEEP])))
         np.testing.assert_array_equal(results[0].values, results[1].values)

@@ -21,7 +21,7 @@ ONLY_GAINS = {"missed_uptrend_penalty": 0.0, "overtrading_penalty": 0.0, "small_
 
 def walk(tape, targets, reward=None, **account):
     env_settings = EnvSettings(account=AccountSettings(**account), reward=reward or RewardSettings())
-    bars, rules = bar_records(tape), rule_record(env_settings, 8760.0)
+    bars, rules = bar_records(tape, env_settings.account.carry_clock), rule_record(env_settings)
     accounts, results = new_accounts(1, env_settings), []
     for t, target in enumerate(targets):
         results.append(step_batch(bars, rules, np.array([t]), accounts, np.array([target])))

@@ -10,9 +10,12 @@ from regimegym.common.errors import ConfigError, DataError
 from regimegym.common.regimes import REGIMES, Regime
 from regimegym.envs.episodes import EpisodeStarts, RowRuns, dominant_regimes
 from regimegym.envs.sb3_vec_env import TradingVecEnv
-from regimegym.envs.settings import AccountSettings, EnvSettings, EpisodeSettings
+from regimegym.envs.settings import AccountSettings, ActionSettings, EnvSettings, EpisodeSettings
 from regimegym.envs.trading_env import TradingEnv
 from regimegym.envs.vector_env import TradingVectorEnv
+from regimegym.evaluate.baselines import BuyAndHold
+from regimegym.evaluate.metrics import all_metrics
+from regimegym.evaluate.rollout import rollout
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import Segment, join_tapes
 
@@ -158,6 +161,112 @@ def test_accounts_with_episodes_of_different_lengths_restart_by_themselves(tape)
     assert finished > 30
 
 
+# --- several timeframes --------------------------------------------------------------------------
+
+
+def of_days(symbol, n, seed, first_row=2):
+    days = named(symbol, n, seed, first_row, periods_per_year=365.0, timestamps=np.arange(n) * 24 * HOUR_NS)
+    return replace(days, timeframe_ns=24 * HOUR_NS, segments=(Segment(symbol, 0, n, first_row),))
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """BTC by the hour (rows 0 … 59) and by the day (60 … 99), ETH by the hour (100 … 139)."""
+    return join_tapes([named("BTC", 60, 0), of_days("BTC", 40, 1), named("ETH", 40, 2)])
+
+
+@pytest.mark.parametrize(
+    ("weights", "shares"),
+    [
+        ({"timeframe_weights": {"1h": 1, "1d": 3}}, (48 / 76 / 4, 28 / 76 / 4, 3 / 4)),
+        ({"timeframe_weights": {"1h": 1, "24h": 1}, "symbol_weights": {"BTC": 2, "ETH": 2}}, (1 / 3, 1 / 3, 1 / 3)),
+        ({"symbol_weights": {"BTC": 1}, "timeframe_weights": {"1d": 1}}, (0, 0, 1)),
+    ],
+)  # fmt: skip
+def test_symbols_and_timeframes_are_drawn_by_the_product_of_their_weights(mixed, weights, shares):
+    segments = [mixed.segment_of(int(row)) for row in starts_of(mixed, 2_000, **weights)]
+    drawn = [(segment.symbol, segment.timeframe) for segment in segments]
+    markets = [("BTC", "1h"), ("ETH", "1h"), ("BTC", "1d")]
+    assert set(drawn) == {market for market, share in zip(markets, shares, strict=True) if share}
+    for market, share in zip(markets, shares, strict=True):
+        assert drawn.count(market) / len(drawn) == pytest.approx(share, abs=0.035)
+
+
+def test_dominant_regimes_are_drawn_by_weight():
+    tape = random_tape(400, 0, regimes=np.arange(400) // 20 % 3)
+    weights = {"uptrend": 5, "plateau": 1}
+    rows = starts_of(tape, 1_500, regime_weights=weights)
+    dominant, _ = dominant_regimes(tape.regimes, rows, rows + 10)
+    assert set(dominant) == {Regime.UPTREND, Regime.PLATEAU}
+    assert np.mean(dominant == Regime.UPTREND) == pytest.approx(5 / 6, abs=0.03)
+    with pytest.raises(DataError, match="no episode of oscillating fits into the rows"):
+        TradingEnv(tape, episodes(regime_weights={"oscillating": 1}))
+
+
+def test_combinations_of_weights_without_any_episode_are_refused(mixed):
+    with pytest.raises(DataError, match="no episode is of a weighted symbol and timeframe at once"):
+        TradingEnv(mixed, episodes(symbol_weights={"ETH": 1}, timeframe_weights={"1d": 1}))
+
+
+def test_starts_and_options_name_the_timeframe_and_infos_say_it(mixed):
+    env = TradingEnv(mixed, episodes(start="sequential", starts=[("BTC", "1d", 5), ("BTC", "1h", 7), ("ETH", 4)]))
+    begun = [env.reset()[1] for _ in range(3)]
+    assert [info["row"] for info in begun] == [65, 7, 104]
+    assert [(info["symbol"], info["timeframe"]) for info in begun] == [("BTC", "1d"), ("BTC", "1h"), ("ETH", "1h")]
+    day = {"symbol": "BTC", "timeframe": "1d"}
+    assert env.reset(options=day | {"start": "1970-01-06"})[1]["row"] == 65
+    assert env.reset(options={"timeframe": "24h", "start": 3})[1]["row"] == 63
+    assert {env.reset(seed=seed, options=day)[1]["row"] for seed in range(200)} == {65}  # the only start of its list
+    for options, error, text in (
+        ({"symbol": "BTC", "start": 3}, ConfigError, "'start' needs a 'timeframe': the tape holds 2"),
+        ({"timeframe": "1d", "symbol": "ETH"}, ConfigError, "the tape holds no timeframe '1d'"),
+        ({"timeframe": "noon"}, ConfigError, "'noon' is no timeframe"),
+    ):
+        with pytest.raises(error, match=text):
+            env.reset(options=options)
+
+
+def test_the_vector_classes_say_symbol_and_timeframe_of_new_and_finished_episodes(mixed):
+    settings = episodes(start="sequential", starts=[("BTC", "1d", 5), ("ETH", 4)])
+    envs, vec = TradingVectorEnv(2, mixed, settings), TradingVecEnv(2, mixed, settings)
+    _, infos = envs.reset(seed=0)
+    vec.reset()
+    markets = [("BTC", "1d"), ("ETH", "1h")]
+    assert list(zip(infos["symbol"], infos["timeframe"], strict=True)) == markets
+    assert [(info["symbol"], info["timeframe"]) for info in vec.reset_infos] == markets
+    for _ in range(10):
+        *_, truncated, infos = envs.step(np.zeros(2, int))
+        *_, ended = vec.step(np.zeros(2, int))
+    assert truncated.all()
+    final = infos["final_info"]
+    assert list(zip(final["symbol"], final["timeframe"], strict=True)) == markets
+    assert list(zip(infos["symbol"], infos["timeframe"], strict=True)) == markets
+    assert [(info["symbol"], info["timeframe"]) for info in ended] == markets
+
+
+def test_carry_is_that_of_the_segments_own_calendar(mixed):
+    settings = replace(episodes(), account=AccountSettings(borrow_rate=0.5, debit_rate=0.3, max_leverage=2.0))
+    settings = replace(settings, action=ActionSettings(mode="target", ladder=(-1.0, 0.0, 2.0)))
+    for options, alone in (
+        ({"symbol": "BTC", "timeframe": "1d", "start": 4}, of_days("BTC", 40, 1)),
+        ({"symbol": "BTC", "timeframe": "1h", "start": 4}, named("BTC", 60, 0)),
+    ):
+        env, other = TradingEnv(mixed, settings), TradingEnv(alone, settings)
+        env.reset(options=options)
+        other.reset(options={"start": 4})
+        for action in (0, 0, 2, 2, 0, 2, 1, 0, 0, 2):
+            first, second = env.step(action), other.step(action)
+            assert (first[1], first[4]["equity"]) == (second[1], second[4]["equity"])
+
+
+def test_a_trajectory_knows_the_calendar_of_its_segment(mixed):
+    (run,) = rollout(BuyAndHold(episodes()), mixed, episodes(), RowRange(62, 100))
+    assert (run.timeframe_ns, run.periods_per_year) == (24 * HOUR_NS, 365.0)
+    alone = rollout(BuyAndHold(episodes()), of_days("BTC", 40, 1), episodes(), RowRange(2, 40))[0]
+    np.testing.assert_array_equal(run.equity, alone.equity)
+    np.testing.assert_equal(all_metrics(run), all_metrics(alone))
+
+
 # --- nothing crosses a seam ------------------------------------------------------------------------
 
 
@@ -267,10 +376,15 @@ def test_the_refusals_name_what_is_possible(tape):
         ({"symbol_weights": {}}, "'symbol_weights' is empty"),
         ({"symbol_weights": {"BTC": 0}}, "'symbol_weights.BTC' must be > 0, got 0"),
         ({"symbol_weights": {"BTC": 1}, "start": "sequential"}, "'symbol_weights' are for random starts"),
+        ({"timeframe_weights": {"1h": 1}, "start": "sequential"}, "'timeframe_weights' are for random starts"),
+        ({"timeframe_weights": {"hourly": 1}}, "'hourly' is no timeframe"),
+        ({"regime_weights": {"sideways": 1}}, "'regime_weights' must be one of uptrend, .* got 'sideways'"),
+        ({"regime_weights": {"uptrend": -1}}, "'regime_weights.uptrend' must be > 0, got -1"),
         ({"regimes": ["sideways"]}, "'regimes' must be one of uptrend, .* oscillating, got 'sideways'"),
         ({"regimes": ()}, "'regimes' is empty"),
         ({"starts": []}, "'starts' is empty"),
-        ({"starts": ["BTC"]}, r"each of 'starts' is a pair \(symbol, row or time\), got 'BTC'"),
+        ({"starts": ["BTC"]}, r"each of 'starts' is a symbol, a timeframe .* and a row or time, got 'BTC'"),
+        ({"starts": [("BTC", "day", 1)]}, "'day' is no timeframe"),
         ({"starts": [("BTC", 1.5)]}, r"got \('BTC', 1.5\)"),
     ],
 )  # fmt: skip

@@ -32,17 +32,22 @@ def decimal_bars(tape):
 
 
 # Whole lots are left out: truncation is a jump, so an exact multiple may fall to either side of it.
+# So are weights below float64's round-off of a position: what is left of it is a fill in fifty digits alone.
 @settings(max_examples=80, derandomize=True)
 @given(
     account=account_settings.map(lambda account: replace(account, lot=0.0)),
-    targets=st.lists(weights, min_size=1, max_size=40),
+    targets=st.lists(weights.filter(lambda w: not w or abs(w) > 1e-6), min_size=1, max_size=40),
     seed=st.integers(0, 10_000),
 )
 def test_float64_stays_within_1e_9_of_fifty_digits(account, targets, seed):
     gaps = np.random.default_rng(seed).integers(1, 100, 42)
     tape = random_tape(42, seed, timestamps=np.cumsum(gaps) * 3_600_000_000_000)
     env_settings = EnvSettings(account)
-    bars, rules, accounts = bar_records(tape), rule_record(env_settings, PERIODS), new_accounts(1, env_settings)
+    bars, rules, accounts = (
+        bar_records(tape, env_settings.account.carry_clock),
+        rule_record(env_settings),
+        new_accounts(1, env_settings),
+    )
     with localcontext(prec=DIGITS):
         precise = SimpleNamespace(**{name: exact(value) for name, value in asdict(account).items()})
         slow = SlowAccount(precise, decimal_bars(tape), 0, Decimal(PERIODS))

@@ -34,10 +34,10 @@ def near(value, expected, scale):
     assert abs(value - expected) <= 1e-9 * max(1.0, abs(scale), abs(expected)), (value, expected)
 
 
-def assert_agrees(tape, env_settings, targets, periods_per_year=8760.0):
+def assert_agrees(tape, env_settings, targets):
     """Step both accounts over `targets` (None = HOLD) and compare every number of every step."""
-    bars, rules = bar_records(tape), rule_record(env_settings, periods_per_year)
-    slow = SlowAccount(env_settings.account, bars_of(tape), 0, periods_per_year, env_settings.orders)
+    bars, rules = bar_records(tape, env_settings.account.carry_clock), rule_record(env_settings)
+    slow = SlowAccount(env_settings.account, bars_of(tape), 0, tape.periods_per_year, env_settings.orders)
     accounts = new_accounts(1, env_settings)
     sharpe = SlowSharpe(env_settings.reward.sharpe_adaptation)
     traded_before, seen = [], []
@@ -195,7 +195,7 @@ def test_a_flip_with_cash_sizing_is_two_fills_and_a_liquidation_a_third():
 def test_many_accounts_step_as_each_alone_and_inputs_stay_as_they_were():
     tape = random_tape(60, 3)
     env_settings = EnvSettings(account=AccountSettings(max_leverage=2.0, sizing="cash", rebalance="always"))
-    bars, rules = bar_records(tape), rule_record(env_settings, tape.periods_per_year)
+    bars, rules = bar_records(tape, env_settings.account.carry_clock), rule_record(env_settings)
     rng = np.random.default_rng(0)
     rows, targets = rng.integers(0, 50, 16), rng.uniform(-2, 2, 16)
     accounts = new_accounts(16, env_settings)
@@ -216,7 +216,7 @@ def test_a_fill_beyond_the_margin_is_liquidated_intrabar_at_the_open_not_at_a_be
     tape = make_tape(*[np.full(4, 100.0)] * 4)
     wide = make_tape(tape.open, tape.high + 5, tape.low - 5, tape.close)
     account = AccountSettings(margin_check="intrabar", max_leverage=4.0, maintenance_margin=0.5)
-    bars, rules = bar_records(wide), rule_record(EnvSettings(account=account), 8760.0)
+    bars, rules = bar_records(wide, account.carry_clock), rule_record(EnvSettings(account=account))
     assert assert_agrees(wide, EnvSettings(account=account), [target, None]) == ["order", "trigger"]
     accounts = new_accounts(1, EnvSettings(account=account))
     result = step_batch(bars, rules, np.array([0]), accounts, np.array([target]))
@@ -229,7 +229,7 @@ def test_within_the_band_nothing_trades_and_beyond_it_does():
     env_settings = EnvSettings(account=account)
     assert_agrees(tape, env_settings, [0.5, 0.69, 0.31, 0.71, 0.0])
     accounts, traded = new_accounts(1, env_settings), []
-    bars, rules = bar_records(tape), rule_record(env_settings, 8760.0)
+    bars, rules = bar_records(tape, env_settings.account.carry_clock), rule_record(env_settings)
     for t, target in enumerate([0.5, 0.69, 0.31, 0.71, 0.0]):
         result = step_batch(bars, rules, np.array([t]), accounts, np.array([target]))
         accounts = result.accounts
@@ -239,7 +239,7 @@ def test_within_the_band_nothing_trades_and_beyond_it_does():
 
 def test_a_row_without_a_next_bar_and_an_infinite_target_are_refused():
     tape = random_tape(5)
-    bars, rules = bar_records(tape), rule_record(EnvSettings(), 8760.0)
+    bars, rules = bar_records(tape, "per_bar"), rule_record(EnvSettings())
     accounts = new_accounts(2, EnvSettings())
     with pytest.raises(RegimeGymError, match="account 1 decides on row 4, needed 0 ≤ row < 4"):
         step_batch(bars, rules, np.array([0, 4]), accounts, np.zeros(2))

@@ -71,7 +71,7 @@ def walk(tape, targets, orders=None, reward=None, **account):
     env_settings = EnvSettings(
         AccountSettings(**FREE | account), reward or RewardSettings(kind="log_return"), orders or OrderSettings()
     )
-    bars, rules = bar_records(tape), rule_record(env_settings, 8760.0)
+    bars, rules = bar_records(tape, env_settings.account.carry_clock), rule_record(env_settings)
     accounts, results = new_accounts(1, env_settings), []
     for t, target in enumerate(targets):
         results.append(step_batch(bars, rules, np.array([t]), accounts, np.array([target])))
@@ -308,7 +308,7 @@ def test_a_rollout_asks_the_rule_too():
 def test_an_account_that_was_liquidated_earns_nothing_by_ones_own_rule():
     prices = np.array([100.0, 100, 20, 20, 20])
     env_settings = EnvSettings(AccountSettings(max_leverage=2.0), RewardSettings(kind="custom", rule=Thrifty()))
-    bars, rules = bar_records(make_tape(*[prices] * 4)), rule_record(env_settings, 8760.0)
+    bars, rules = bar_records(make_tape(*[prices] * 4), env_settings.account.carry_clock), rule_record(env_settings)
     accounts, rule = new_accounts(1, env_settings), Thrifty(spoil=lambda rewards: rewards - 1.0)
     earned = []
     for t, target in enumerate([2.0, KEEP, KEEP]):
@@ -329,7 +329,7 @@ def test_an_account_that_was_liquidated_earns_nothing_by_ones_own_rule():
 )
 def test_a_rule_that_returns_no_numbers_is_named(spoil, text):
     env_settings = EnvSettings(reward=RewardSettings(kind="custom", rule=Thrifty()))
-    bars, rules = bar_records(random_tape(5)), rule_record(env_settings, 8760.0)
+    bars, rules = bar_records(random_tape(5), env_settings.account.carry_clock), rule_record(env_settings)
     with pytest.raises(RegimeGymError, match=text):
         step_batch(
             bars, rules, np.zeros(2, int), new_accounts(2, env_settings), np.zeros(2), reward_rule=Thrifty(spoil=spoil)

@@ -23,7 +23,7 @@ MODES = [
 
 def lived_accounts(tape, settings, n=24):
     """Accounts of different histories, some liquidated, and the rows they stand on."""
-    bars, rules = bar_records(tape), rule_record(settings, tape.periods_per_year)
+    bars, rules = bar_records(tape, settings.account.carry_clock), rule_record(settings)
     rng = np.random.default_rng(0)
     accounts, rows = new_accounts(n, settings), rng.integers(0, 10, n)
     for _ in range(25):
@@ -45,7 +45,7 @@ def test_every_outcome_is_the_step_it_stands_for_bit_for_bit(action, execution):
     outcomes = all_outcomes(tape, rows, accounts, settings)
     for value, was in zip((accounts.values, accounts.ring, rows), before, strict=True):
         np.testing.assert_array_equal(value, was)
-    bars, rules = bar_records(tape), rule_record(settings, tape.periods_per_year)
+    bars, rules = bar_records(tape, settings.account.carry_clock), rule_record(settings)
     translator = ActionTranslator(action, account.max_leverage)
     n_actions = len(translator.weights)
     assert outcomes.reward.shape == outcomes.traded.shape == (len(accounts), n_actions)
@@ -79,7 +79,7 @@ def test_outcomes_may_be_asked_from_accounts_that_never_lived():
 def test_the_records_may_be_kept_by_the_caller():
     tape, settings = random_tape(60, 1), EnvSettings(action=MODES[2])
     accounts, rows = lived_accounts(tape, settings)
-    bars, rules = bar_records(tape), rule_record(settings, tape.periods_per_year)
+    bars, rules = bar_records(tape, settings.account.carry_clock), rule_record(settings)
     ours = outcome_batch(bars, rules, rows, accounts, np.array(LADDER))
     np.testing.assert_array_equal(ours.result.values, all_outcomes(tape, rows, accounts, settings).result.values)
 

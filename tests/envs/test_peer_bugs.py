@@ -140,7 +140,7 @@ def test_b5_the_loss_of_a_bankruptcy_is_in_a_finite_reward(floor_zero):
     account = AccountSettings(max_leverage=4.0, floor_zero=floor_zero, maintenance_margin=0.1)
     env_settings = EnvSettings(account=account, reward=RewardSettings(kind="log_return", reward_scale=1.0))
     tape = make_tape(price, price, price, price)
-    bars, rules = bar_records(tape), rule_record(env_settings, 8760.0)
+    bars, rules = bar_records(tape, env_settings.account.carry_clock), rule_record(env_settings)
     first = step_batch(bars, rules, np.array([0]), new_accounts(1, env_settings), np.array([4.0]))
     ruin = step_batch(bars, rules, np.array([1]), first.accounts, np.array([KEEP]))
     assert ruin.terminated[0]
@@ -265,7 +265,7 @@ def test_b14_the_reward_of_a_step_holds_no_later_price(execution):
     """B14 (TradeMaster): the reward contained a future price."""
     tape, rng = random_tape(60, 0), np.random.default_rng(1)
     env_settings = EnvSettings(account=AccountSettings(execution=execution, margin_check="intrabar"))
-    rules = rule_record(env_settings, 8760.0)
+    rules = rule_record(env_settings)
     for t in range(0, 57, 8):
         prices = [getattr(tape, name).copy() for name in ("open", "high", "low", "close")]
         noise, regimes = rng.uniform(0.5, 2.0, 58 - t), tape.regimes.copy()
@@ -277,7 +277,7 @@ def test_b14_the_reward_of_a_step_holds_no_later_price(execution):
         for market in (tape, make_tape(*prices, regimes=regimes, **spreads)):
             accounts = new_accounts(3, env_settings)
             targets = np.array([0.0, 1.0, KEEP])
-            results.append(step_batch(bar_records(market), rules, np.full(3, t), accounts, targets))
+            results.append(step_batch(bar_records(market, "per_bar"), rules, np.full(3, t), accounts, targets))
         np.testing.assert_array_equal(results[0].values, results[1].values)
         np.testing.assert_array_equal(results[0].accounts.values, results[1].accounts.values)
 

@@ -88,8 +88,8 @@ SHARED = (
 def test_a_portfolio_of_one_instrument_is_step_batch_number_by_number(account, targets, seed, volatility):
     tape = random_portfolio(1, 42, seed, volatility, timestamps=uneven_hours(seed, 42))
     single_settings = EnvSettings(account=account, reward=RewardSettings(kind="log_return"))
-    bars, rules = bar_records(tape.markets[0]), rule_record(single_settings, tape.periods_per_year)
-    many_bars, many_rules = portfolio_bars(tape), PortfolioSettings(account=account).rules(tape)
+    bars, rules = bar_records(tape.markets[0], single_settings.account.carry_clock), rule_record(single_settings)
+    many_bars, many_rules = portfolio_bars(tape, account.carry_clock), PortfolioSettings(account=account).rules(tape)
     one, many = new_accounts(1, single_settings), new_portfolios(1, 1, account.initial_cash)
     for t, target in enumerate(as_numbers([[w] for w in targets])):
         single = step_batch(bars, rules, np.array([t]), one, target)
@@ -112,7 +112,7 @@ def test_a_portfolio_of_one_instrument_is_step_batch_number_by_number(account, t
 
 def assert_agrees(tape, account, targets):
     """Step both portfolios over `targets` and compare every number of every step; returns the reasons of fills."""
-    bars, rules = portfolio_bars(tape), PortfolioSettings(account=account).rules(tape)
+    bars, rules = portfolio_bars(tape, account.carry_clock), PortfolioSettings(account=account).rules(tape)
     slow = SlowPortfolio(account, slow_bars(tape), 0, tape.periods_per_year)
     accounts, scale, seen = new_portfolios(1, tape.n_assets, account.initial_cash), account.initial_cash, []
     for t, (target, numbers) in enumerate(zip(targets, as_numbers(targets), strict=True)):
@@ -216,7 +216,7 @@ def test_the_equity_after_costs_is_exact_to_round_off(m):
 def test_a_sale_that_pays_for_a_purchase_leaves_both_at_their_weights():
     account = AccountSettings(fee_rate=0.01, half_spread=0.005, slippage=0.005, execution="same_close")
     tape = flat_portfolio(100.0, 20.0, n=6)
-    settings_, bars = PortfolioSettings(account=account), portfolio_bars(tape)
+    settings_, bars = PortfolioSettings(account=account), portfolio_bars(tape, account.carry_clock)
     accounts = new_portfolios(1, 2, 10_000.0)
     for t, target in enumerate([(0.9, 0.1), (0.2, 0.8)]):
         result = step_portfolio_batch(bars, settings_.rules(tape), np.array([t]), accounts, np.array([target]))
@@ -233,7 +233,7 @@ def test_a_sale_that_pays_for_a_purchase_leaves_both_at_their_weights():
 def test_many_accounts_step_as_each_alone_and_inputs_stay_as_they_were():
     tape = random_portfolio(3, 60, 3)
     portfolio_settings = PortfolioSettings(account=AccountSettings(max_leverage=2.0, rebalance="always"))
-    bars, rules = portfolio_bars(tape), portfolio_settings.rules(tape)
+    bars, rules = portfolio_bars(tape, portfolio_settings.account.carry_clock), portfolio_settings.rules(tape)
     rng = np.random.default_rng(0)
     rows, targets = rng.integers(0, 50, 16), rng.uniform(-1, 1, (16, 3))
     accounts = new_portfolios(16, 3, 1.0)
@@ -252,7 +252,7 @@ def test_many_accounts_step_as_each_alone_and_inputs_stay_as_they_were():
 
 def test_wrong_targets_and_rows_are_refused_with_the_account_and_the_asset():
     tape = random_portfolio(2, 5)
-    bars, rules = portfolio_bars(tape), PortfolioSettings().rules(tape)
+    bars, rules = portfolio_bars(tape, "per_bar"), PortfolioSettings().rules(tape)
     accounts = new_portfolios(2, 2, 1.0)
     with pytest.raises(RegimeGymError, match="account 1 decides on row 4, needed 0 ≤ row < 4"):
         step_portfolio_batch(bars, rules, np.array([0, 4]), accounts, np.zeros((2, 2)))

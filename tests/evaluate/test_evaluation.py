@@ -23,9 +23,10 @@ from regimegym.evaluate.evaluation import evaluate_policy
 from regimegym.evaluate.intervals import Interval, IntervalSettings
 from regimegym.evaluate.metrics import METRICS
 from regimegym.evaluate.report_content import ReportContext, costs_words, to_report, warnings_of
-from regimegym.evaluate.report_series import drawn_fills, regime_spans, timeframe_words
+from regimegym.evaluate.report_series import drawn_fills, regime_spans
 from regimegym.evaluate.rollout import rollout
 from regimegym.evaluate.settings import EvaluationSettings
+from regimegym.features.durations import timeframe_words
 from regimegym.features.splits import RowRange
 
 ROWS = RowRange(40, 2740)
@@ -86,6 +87,22 @@ def test_the_cost_curve_is_the_same_policy_under_other_costs(tape, evaluation):
         assert found == pytest.approx(run.log_returns.sum(), rel=1e-12)
     assert np.all(np.diff(evaluation.costs.agent) < 0)
     assert np.all(np.diff(evaluation.costs.buy_and_hold) < 0)
+
+
+def test_market_impact_is_scaled_with_the_other_costs(tape):
+    free = EnvSettings(account=AccountSettings(fee_rate=0.0, half_spread=0.0, slippage=0.0, impact=0.001))
+    found = evaluate_policy(WindowPolicy(), tape, free, ROWS, "test", 1, "By hand", QUICK)
+    for multiple, log_return in zip((0.0, 1.0, 5.0), found.costs.agent, strict=True):
+        account = replace(free.account, impact=0.001 * multiple)
+        (run,) = rollout(WindowPolicy(), tape, replace(free, account=account), ROWS)
+        assert log_return == pytest.approx(run.log_returns.sum(), rel=1e-12)
+    assert found.costs.agent[0] > found.costs.agent[1] > found.costs.agent[2]
+
+
+def test_multiples_of_the_costs_that_leave_nothing_to_trade_with_are_left_out(tape):
+    dear = EnvSettings(account=AccountSettings(impact=0.3))
+    found = evaluate_policy(WindowPolicy(), tape, dear, ROWS, "test", 1, "By hand", QUICK)
+    assert found.costs.multiples.tolist() == [0.0, 1.0]
 
 
 def test_quoted_spreads_are_scaled_with_the_other_costs():

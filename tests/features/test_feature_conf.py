@@ -20,7 +20,7 @@ FILES = sorted(path for group in ("data", "features", "regime", "split") for pat
 
 
 def test_there_are_files_to_check():
-    assert len(FILES) == 7
+    assert len(FILES) >= 7
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")

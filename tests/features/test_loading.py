@@ -1,5 +1,7 @@
 """Loading: the dialects of vendors, and the one clear message for every bad file."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -450,3 +452,20 @@ def test_csv_and_parquet_of_a_real_file_are_equal(real_data, tmp_path):
 def test_the_symbol_is_the_files_name_less_the_length_of_a_bar(tmp_path, name, symbol):
     frame().to_parquet(tmp_path / f"{name}.parquet")
     assert load_bars(tmp_path / f"{name}.parquet").symbol == symbol
+
+
+def test_quoted_sizes_are_read_and_belong_to_the_fingerprint(tmp_path):
+    rows = ["date,open,high,low,close,bid_size,ask size", "2024-01-01,1,1,1,1,3,4", "2024-01-02,1,1,1,1,5,6"]
+    (tmp_path / "x.csv").write_text("\n".join(rows))
+    bars = load_bars(tmp_path / "x.csv")
+    np.testing.assert_array_equal(bars.bid_size, [3.0, 5.0])
+    np.testing.assert_array_equal(bars.ask_size, [4.0, 6.0])
+    without = replace(bars, bid_size=None, ask_size=None)
+    assert len({bars.fingerprint, without.fingerprint, replace(bars, bid_size=bars.ask_size).fingerprint}) == 3
+
+
+def test_a_negative_size_is_refused(tmp_path):
+    (tmp_path / "x.csv").write_text("date,open,high,low,close,bid_size\n2024-01-01,1,1,1,1,3\n2024-01-02,1,1,1,1,-5\n")
+    with pytest.raises(DataError, match="column 'bid_size' must be zero or more, is -5") as error:
+        load_bars(tmp_path / "x.csv")
+    assert error.value.name == "negative-size"

@@ -1,28 +1,34 @@
 """House rules of every registered feature: causal, scale-free, finite, read-only towards its input."""
 
+import logging
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from market_context import context_of, quoted_bars, rows_of
 
 from regimegym.common.errors import ConfigError, DataError
+from regimegym.features.alignment import close_times
 from regimegym.features.bars import Bars
+from regimegym.features.context import Context, feature_inputs
+from regimegym.features.noise import context_with_other_future
 from regimegym.features.pipeline import FeatureSettings, compute_features
 from regimegym.features.regimes import classify_regimes
-from regimegym.features.sets import DEFAULT_SET, FEATURES
-from regimegym.features.synthetic.worlds import regime_switching_market
+from regimegym.features.sets import DEFAULT_SET, FEATURES, Feature, FeatureInputs
 
 N = 900
-BARS = regime_switching_market(N, 3).bars
+BARS = quoted_bars(N, 3)
+CONTEXT = context_of(BARS)
 PRICES = ("open", "high", "low", "close")
+NAMES = tuple(FEATURES)
 
 
 def cut(bars: Bars, stop: int) -> Bars:
-    return replace(bars, **{n: getattr(bars, n)[:stop] for n in ("timestamps", "volume", *PRICES)})
+    return rows_of(bars, slice(stop))
 
 
 def scaled(bars: Bars, factor: float) -> Bars:
-    return replace(bars, **{n: getattr(bars, n) * factor for n in PRICES})
+    return replace(bars, **{n: getattr(bars, n) * factor for n in (*PRICES, "spread_open", "spread_close")})
 
 
 def with_noisy_future(bars: Bars, row: int) -> Bars:
@@ -30,29 +36,36 @@ def with_noisy_future(bars: Bars, row: int) -> Bars:
     rng = np.random.default_rng(row)
     close = 7.0 * np.exp(rng.normal(0, 0.05, len(bars)).cumsum())
     other = {"open": close, "high": close * 1.1, "low": close / 1.1, "close": close, "volume": close * 50}
+    other |= {"spread_close": close / 9, "bid_size": close, "ask_size": close[::-1]}
     keep = np.arange(len(bars)) <= row
     return replace(bars, **{n: np.where(keep, getattr(bars, n), values) for n, values in other.items()})
 
 
-def column(bars: Bars, name: str) -> np.ndarray:
-    return FEATURES.get(name).compute(bars, classify_regimes(bars.close))
+def inputs_of(bars: Bars) -> FeatureInputs:
+    return FeatureInputs(bars, classify_regimes(bars.close))
+
+
+def column(bars: Bars, name: str, context: Context = CONTEXT) -> np.ndarray:
+    return FEATURES.get(name).compute(feature_inputs(bars, classify_regimes(bars.close), context))
 
 
 def test_the_default_set_has_about_twenty_features():
     assert 20 <= len(DEFAULT_SET) <= 30
-    assert FeatureSettings().names == DEFAULT_SET == tuple(FEATURES)
+    assert FeatureSettings().names == DEFAULT_SET
 
 
-@pytest.mark.parametrize("name", FEATURES)
+@pytest.mark.parametrize("name", NAMES)
 def test_noise_in_the_future_leaves_the_past_of_a_feature_equal(name):
     whole = column(BARS, name)
     for row in (160, 333, 700):
-        noisy = column(with_noisy_future(BARS, row), name)
+        clock = int(close_times(BARS)[row])
+        context = context_with_other_future(CONTEXT, clock, np.random.default_rng(row))
+        noisy = column(with_noisy_future(BARS, row), name, context)
         np.testing.assert_array_equal(noisy[: row + 1], whole[: row + 1])
         assert name.startswith("probability") or not np.array_equal(noisy[row + 1 :], whole[row + 1 :])
 
 
-@pytest.mark.parametrize("name", FEATURES)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_prefix_gives_the_feature_of_the_whole(name):
     whole = column(BARS, name)
     for stop in range(151, N, 17):
@@ -60,7 +73,7 @@ def test_every_prefix_gives_the_feature_of_the_whole(name):
 
 
 @pytest.mark.parametrize("factor", [1e-14, 1e5])
-@pytest.mark.parametrize("name", FEATURES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_feature_does_not_change_with_the_unit_of_price(name, factor):
     warm_up = FEATURES.get(name).warm_up
     np.testing.assert_allclose(
@@ -80,7 +93,7 @@ def stopped_bars() -> Bars:
 
 
 @pytest.mark.parametrize("bars", [BARS, flat_bars(), stopped_bars()], ids=["moving", "flat", "stopped"])
-@pytest.mark.parametrize("name", FEATURES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_feature_is_finite_after_its_warm_up(name, bars):
     result = column(bars, name)
     assert result.shape == (N,)
@@ -95,12 +108,12 @@ def test_a_market_without_volume_has_a_volume_feature_of_zero():
 
 def test_computing_features_leaves_the_bars_as_they_were():
     before = BARS.fingerprint
-    compute_features(BARS, classify_regimes(BARS.close))
+    compute_features(inputs_of(BARS))
     assert BARS.fingerprint == before
 
 
 def test_the_table_holds_nan_in_the_warm_up_and_numbers_after_it():
-    table = compute_features(BARS, classify_regimes(BARS.close))
+    table = compute_features(inputs_of(BARS))
     assert table.values.shape == (N, len(DEFAULT_SET))
     assert table.warm_up == 150
     assert np.isnan(table.values[:150]).all()
@@ -110,7 +123,9 @@ def test_the_table_holds_nan_in_the_warm_up_and_numbers_after_it():
 
 def test_a_short_set_has_a_short_warm_up_but_never_unknown_regimes():
     regimes = classify_regimes(BARS.close)
-    table = compute_features(BARS, regimes, FeatureSettings(("probability_uptrend", "bollinger_position")))
+    table = compute_features(
+        FeatureInputs(BARS, regimes), FeatureSettings(("probability_uptrend", "bollinger_position"))
+    )
     assert table.warm_up == 20
     assert table.names == ("probability_uptrend", "bollinger_position")
 
@@ -118,17 +133,17 @@ def test_a_short_set_has_a_short_warm_up_but_never_unknown_regimes():
 def test_fewer_bars_than_the_warm_up_say_how_many_are_needed():
     short = cut(BARS, 150)
     with pytest.raises(DataError, match="SYNTHETIC has 150 bars and the features need 151") as error:
-        compute_features(short, classify_regimes(short.close))
+        compute_features(inputs_of(short))
     assert error.value.name == "too-few-bars"
     assert "'adx'" in error.value.needed
 
 
 def test_the_fingerprint_follows_values_and_names():
     regimes = classify_regimes(BARS.close)
-    table = compute_features(BARS, regimes)
-    assert table.fingerprint == compute_features(BARS, regimes).fingerprint
-    fewer = compute_features(BARS, regimes, FeatureSettings(DEFAULT_SET[:-1]))
-    other = compute_features(scaled(with_noisy_future(BARS, 800), 1.0), regimes)
+    table = compute_features(FeatureInputs(BARS, regimes))
+    assert table.fingerprint == compute_features(FeatureInputs(BARS, regimes)).fingerprint
+    fewer = compute_features(FeatureInputs(BARS, regimes), FeatureSettings(DEFAULT_SET[:-1]))
+    other = compute_features(FeatureInputs(scaled(with_noisy_future(BARS, 800), 1.0), regimes))
     assert len({table.fingerprint, fewer.fingerprint, other.fingerprint}) == 3
 
 
@@ -145,3 +160,38 @@ def test_an_unknown_feature_names_the_nearest():
     with pytest.raises(ConfigError) as error:
         FeatureSettings(("stochastic_q",))
     assert error.value.nearest in ("stochastic_k", "stochastic_d")
+
+
+NEEDY = ("rsi", "book_imbalance_1")
+
+
+def test_a_feature_whose_input_is_missing_is_refused_by_name():
+    with pytest.raises(DataError, match=r"1 of the features need: book_imbalance_1 \(book\)") as error:
+        compute_features(inputs_of(BARS), FeatureSettings(NEEDY))
+    assert error.value.name == "missing-inputs"
+
+
+def test_or_omitted_and_logged_where_the_set_says_so(caplog):
+    with caplog.at_level(logging.INFO, logger="regimegym.features.pipeline"):
+        table = compute_features(inputs_of(BARS), FeatureSettings(NEEDY, missing="omit"))
+    assert table.names == ("rsi",)
+    assert "1 features omitted for lack of input: book_imbalance_1 (book)" in caplog.text
+
+
+def test_a_set_of_which_nothing_is_left_is_refused():
+    with pytest.raises(DataError, match="lacks what 1 of the features need"):
+        compute_features(inputs_of(BARS), FeatureSettings(("book_imbalance_1",), missing="omit"))
+
+
+def test_features_share_what_they_have_in_common():
+    calls = []
+    inputs = inputs_of(BARS)
+    for _ in range(2):
+        assert inputs.shared("x", lambda: calls.append(1) or 7) == 7
+    assert calls == [1]
+    assert inputs.column("rsi") is inputs.column("rsi")
+
+
+def test_an_unknown_need_is_refused():
+    with pytest.raises(ConfigError, match="needs of feature 'x'"):
+        Feature("x", lambda inputs: inputs.bars.close, 0, needs=("volumes",))

@@ -13,9 +13,9 @@ import numpy as np
 from numba import carray, njit
 
 from regimegym.envs import exits, rewards
-from regimegym.envs.core import slot_of, step_kernel
 from regimegym.envs.events import live, marked, turnover_after
-from regimegym.envs.memory import at_address, stack_room
+from regimegym.envs.kernel import slot_of, step_kernel
+from regimegym.envs.memory import dense_rows, prefetch, stack_room
 from regimegym.envs.orders import Position
 from regimegym.envs.results import (
     BORROW,
@@ -57,6 +57,7 @@ from regimegym.envs.state import (
     TRADES,
     TURNOVER,
     UNITS,
+    field_rows,
 )
 
 BLOCK = 128  # accounts whose numbers lie in the fastest cache together
@@ -173,7 +174,6 @@ def _calm_rules(rules: Any) -> CalmRules:
     )
 
 
-@njit(cache=True, error_model="numpy")
 def step_many(
     bars: np.ndarray,
     rules: np.ndarray,
@@ -186,48 +186,87 @@ def step_many(
     results: np.ndarray,
     fills: np.ndarray,
 ) -> None:
-    """What step_kernel does, in blocks where the rules are calm."""
-    if not is_calm(rules[0]) or accounts.strides[1] != 8:
+    """What step_kernel does, faster where the rules are calm and most accounts are."""
+    left = np.empty(len(rows), np.int64)
+    n_left = _step_calm(
+        bars, rules, rows, targets, accounts, ring, next_accounts, next_ring, results, fills, left
+    )  # fmt: skip
+    if n_left < 0:
         step_kernel(bars, rules, rows, targets, accounts, ring, next_accounts, next_ring, results, fills)
-        return
-    if ring.ctypes.data != next_ring.ctypes.data:
-        next_ring[:] = ring
+    elif n_left > 0:
+        _step_left(left[:n_left], bars, rules, rows, targets, next_accounts, next_ring, results, fills)
+
+
+def _step_left(
+    which: np.ndarray,
+    bars: np.ndarray,
+    rules: np.ndarray,
+    rows: np.ndarray,
+    targets: np.ndarray,
+    accounts: np.ndarray,
+    ring: np.ndarray,
+    results: np.ndarray,
+    fills: np.ndarray,
+) -> None:
+    """Let step_kernel step the accounts `which` where they are."""
+    # Laid out as all accounts are, or the kernel would be compiled once more.
+    some, said = field_rows(len(accounts), len(which)), field_rows(len(results), len(which))
+    some[:] = accounts[:, which]
+    some_ring, some_fills = ring[which], fills[which]
+    step_kernel(bars, rules, rows[which], targets[which], some, some_ring, some, some_ring, said, some_fills)
+    accounts[:, which], ring[which], results[:, which], fills[which] = some, some_ring, said, some_fills
+
+
+@njit(cache=True, error_model="numpy")
+def _step_calm(
+    bars: np.ndarray,
+    rules: np.ndarray,
+    rows: np.ndarray,
+    targets: np.ndarray,
+    accounts: np.ndarray,
+    ring: np.ndarray,
+    next_accounts: np.ndarray,
+    next_ring: np.ndarray,
+    results: np.ndarray,
+    fills: np.ndarray,
+    left: np.ndarray,
+) -> int:
+    """Step all accounts whose step is calm; the others are copied, and listed in `left` (N,).
+
+    Returns:
+        How many are left; −1 where the rules are not calm, and nothing was done.
+    """
+    if not is_calm(rules[0]):
+        return -1
+    if accounts.ctypes.data != next_accounts.ctypes.data:
+        next_accounts[:], next_ring[:] = accounts, ring
     room = carray(stack_room(ROOM_SIZE), (N_ROOM, BLOCK), np.float64)
-    held, held_after, noted = _dense(accounts), _dense(next_accounts), _dense(results)
+    held, noted = dense_rows(next_accounts), dense_rows(results)
+    n_left = 0
     for first in range(0, len(rows), BLOCK):
         n = min(BLOCK, len(rows) - first)
-        _recall(held, next_ring, room, first, n)
-        _live_block(bars, rules[0], rows[first : first + n], targets[first : first + n], held, room, first)
+        _recall(bars, rows, held, next_ring, room, first, n)
+        _live_block(bars, rules[0], rows, targets, held, room, first, n)
         _remember(bars, rows, next_ring, room, fills, first, n)
-        n_left = _restore(held, next_ring, room, first, n)
-        _store(room, held_after, noted, first, n)
-        for j in range(n):
-            if n_left > 0 and room[POSTPONED, j] != 0:
-                i = first + j
-                one = next_accounts[:, i : i + 1]
-                step_kernel(
-                    bars, rules, rows[i : i + 1], targets[i : i + 1], one, next_ring[i : i + 1],
-                    one, next_ring[i : i + 1], results[:, i : i + 1], fills[i : i + 1],
-                )  # fmt: skip
+        n_left = _leave(held, next_ring, room, left, n_left, first, n)
+        _store(room, held, noted, first, n)
+    return n_left
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
-def _dense(values: np.ndarray) -> np.ndarray:
-    """The rows of `values` with what lies between them: an array whose numbers the compiler knows to be adjacent."""
-    return carray(at_address(values.ctypes.data), (values.shape[0], values.strides[0] // 8), np.float64)
-
-
-@njit(cache=True, error_model="numpy", forceinline=True)
-def _recall(accounts: np.ndarray, ring: np.ndarray, room: np.ndarray, first: int, n: int) -> None:
-    """What the ring of each account forgets when this decision goes in."""
+@njit(cache=True, error_model="numpy", inline="always")
+def _recall(
+    bars: np.ndarray, rows: np.ndarray, accounts: np.ndarray, ring: np.ndarray, room: np.ndarray, first: int, n: int
+) -> None:
+    """What the ring of each account forgets when this decision goes in; the bars set out from memory."""
     for j in range(n):
+        prefetch(bars, rows[first + j] + 1)  # type: ignore[call-arg]
         i = unsigned(first + j)
         slot = slot_of(accounts[DECISIONS, i], ring.shape[1])
         room[SLOT, j] = slot
         room[FORGOTTEN, j] = ring[i, slot]
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@njit(cache=True, error_model="numpy", inline="always")
 def _live_block(
     bars: np.ndarray,
     rules: Any,
@@ -236,18 +275,19 @@ def _live_block(
     accounts: np.ndarray,
     room: np.ndarray,
     first: int,
+    n: int,
 ) -> None:
-    """Step the accounts first … first + len(rows) − 1 into `room`; the vector loop."""
+    """Step the accounts first … first + n − 1 into `room`; the vector loop."""
     rule = _calm_rules(rules)
-    for j in range(len(rows)):
+    for j in range(n):
         i = unsigned(first + j)
-        before, bar = bars[unsigned(rows[j])], bars[unsigned(rows[j] + 1)]
+        before, bar = bars[unsigned(rows[i])], bars[unsigned(rows[i] + 1)]
         cash_t, units_t, entry_t = accounts[CASH, i], accounts[UNITS, i], accounts[ENTRY_PRICE, i]
         equity_t, peak_t = accounts[EQUITY, i], accounts[PEAK_EQUITY, i]
         last_t, held_t, decisions_t = accounts[LAST_TARGET, i], accounts[BARS_HELD, i], accounts[DECISIONS, i]
         turnover_t, recent_t = accounts[TURNOVER, i], accounts[RECENT_TRADES, i]
         trades_t, sum_t = accounts[TRADES, i], accounts[REWARD_SUM, i]
-        target = exits.braked_target(targets[j], units_t, held_t, turnover_t, rule)
+        target = exits.braked_target(targets[i], units_t, held_t, turnover_t, rule)
         position = Position(cash_t, units_t, entry_t, last_t, False)
         position, ledger, paid, funding, exposure = live(before, bar, rule, 0, target, position, None)
         mark = marked(bar.close, units_t, position, peak_t, held_t)
@@ -291,7 +331,7 @@ CHANGING = (
 )  # fmt: skip
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@njit(cache=True, error_model="numpy", inline="always")
 def _store(room: np.ndarray, accounts: np.ndarray, results: np.ndarray, first: int, n: int) -> None:
     """Move the block out of `room`, row by row."""
     for field in CHANGING:
@@ -302,23 +342,27 @@ def _store(room: np.ndarray, accounts: np.ndarray, results: np.ndarray, first: i
             results[field, unsigned(first + j)] = room[N_STATE + field, j]
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
-def _restore(accounts: np.ndarray, ring: np.ndarray, room: np.ndarray, first: int, n: int) -> int:
-    """Undo in `room` what was done to the accounts that step_kernel has to step; returns how many they are."""
-    n_left = 0.0
+@njit(cache=True, error_model="numpy", inline="always")
+def _leave(
+    accounts: np.ndarray, ring: np.ndarray, room: np.ndarray, left: np.ndarray, n_left: int, first: int, n: int
+) -> int:
+    """List those that step_kernel has to step, as they were before; returns how many are listed by now."""
+    postponed = 0.0
     for j in range(n):
-        n_left += room[POSTPONED, j]
-    if n_left > 0:
+        postponed += room[POSTPONED, j]
+    if postponed > 0:
         for j in range(n):
             if room[POSTPONED, j] != 0:
                 i = unsigned(first + j)
-                ring[i, int(room[SLOT, j])] = np.uint8(room[FORGOTTEN, j])
+                ring[i, unsigned(room[SLOT, j])] = np.uint8(room[FORGOTTEN, j])
                 for field in CHANGING:
                     room[field, j] = accounts[field, i]
-    return int(n_left)
+                left[n_left] = i
+                n_left += 1
+    return n_left
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@njit(cache=True, error_model="numpy", inline="always")
 def _remember(
     bars: np.ndarray,
     rows: np.ndarray,

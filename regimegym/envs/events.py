@@ -1,7 +1,7 @@
 """What happens to one account within one bar, in the order of DEFINITIONS §5; compiled scalar functions.
 
 Every rule called here is one function of costs.py, accounting.py, orders.py or exits.py. Nothing here takes an
-array, so that the same functions step one account (core.py) and many at once (calm.py).
+array, so that the same functions step one account (kernel.py) and many at once (calm.py).
 """
 
 from typing import Any, NamedTuple

@@ -137,7 +137,14 @@ def fill(
 def _postponed(ledger: Ledger) -> Ledger:
     """The ledger of a step that has to be taken once more, with slots."""
     return Ledger(
-        ledger.traded, ledger.notional, ledger.spread, ledger.slippage, ledger.fees, POSTPONED, ledger.units, ledger.price
+        ledger.traded,
+        ledger.notional,
+        ledger.spread,
+        ledger.slippage,
+        ledger.fees,
+        POSTPONED,
+        ledger.units,
+        ledger.price,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from regimegym.common.errors import ConfigError, RegimeGymError, nearest_name
 from regimegym.envs.batch import AccountBatch
 from regimegym.envs.default_market import default_tape
+from regimegym.envs.outputs import outputs_of
 from regimegym.envs.render import EpisodeHistory, Window, draw_frame, has_display, plot_episode
 from regimegym.envs.reset_options import reset_options
 from regimegym.envs.settings import EnvSettings
@@ -127,12 +128,15 @@ class TradingEnv(gymnasium.Env):
             "equity": equity,
             "exposure": 0.0,
         }
-        info["symbol"], info["timeframe"] = self.batch.market_of(0)
+        (info["symbol"],), (info["timeframe"],) = self.batch.markets_of(ALONE)
         if self.render_mode is not None:
             length = int(self.batch.last_references[0] - self.batch.references[0])
             self._history = EpisodeHistory(self.batch.tapes[tape], self._row, self._row + length, equity)
             self._show()
-        return {name: value[0] for name, value in self.batch.observe().items()}, info
+        out = outputs_of(1, self.batch.window, copy=True)()
+        self.batch.observe(out)
+        self.batch.observe_begun(ALONE, out)
+        return {name: value[0] for name, value in out.observation.items()}, info
 
     def step(self, action: Any) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         """Decide on the current row and live through the next bar.
@@ -164,7 +168,7 @@ class TradingEnv(gymnasium.Env):
         if outcome == GOES_ON:
             return observation, reward, False, False, info
         self._running = False
-        info |= self.batch.episode_ends(ALONE)[0]._asdict()
+        info |= {name: column.tolist()[0] for name, column in self.batch.episode_ends(ALONE)._asdict().items()}
         return observation, reward, outcome == TERMINATED, outcome == TRUNCATED, info
 
     def action_masks(self) -> np.ndarray:

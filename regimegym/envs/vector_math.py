@@ -18,7 +18,6 @@ SQRT_HALF_BITS = 0x3FE6A09E667F3BCD  # √½
 MANTISSA = 0x000FFFFFFFFFFFFF
 ROUNDER = 6755399441055744.0  # 1.5·2⁵²: added and subtracted it rounds to a whole number
 LARGEST_ARGUMENT = 20.0  # tanh of more is 1 in float64
-SMALL_ARGUMENT = 0.02  # below it the series of tanh is exact to the last place
 
 
 @intrinsic
@@ -74,13 +73,12 @@ def natural_log(x: float) -> float:
 
 
 @njit(cache=True, error_model="numpy", forceinline=True)
-def exponential(x: float) -> float:
-    """eˣ for |x| ≤ 700: 2ᵏ·eʳ with |r| ≤ ½·ln 2, by its series up to r¹³."""
+def exponential_minus_one(x: float) -> float:
+    """eˣ − 1 for |x| ≤ 700, also near 0: 2ᵏ·eʳ − 1 with |r| ≤ ½·ln 2, by its series up to r¹²."""
     shifted = x * LOG2_E + ROUNDER
     n = shifted - ROUNDER
     r = (x - n * LN2_HIGH) - n * LN2_LOW
-    series = 1.0 / 6227020800.0
-    series = series * r + 1.0 / 479001600.0
+    series = 1.0 / 479001600.0
     series = series * r + 1.0 / 39916800.0
     series = series * r + 1.0 / 3628800.0
     series = series * r + 1.0 / 362880.0
@@ -92,15 +90,12 @@ def exponential(x: float) -> float:
     series = series * r + 1.0 / 6.0
     series = series * r + 0.5
     series = series * r + 1.0
-    series = series * r + 1.0
-    return series * number_of((bits_of(shifted) + 1023) << 52)
+    power = number_of((bits_of(shifted) + 1023) << 52)  # 2ᵏ
+    return power * (series * r) + (power - 1.0)
 
 
 @njit(cache=True, error_model="numpy", forceinline=True)
 def hyperbolic_tangent(x: float) -> float:
-    """tanh x = sign(x)·(1 − 2/(e^{2|x|} + 1)), near 0 by its series."""
-    size = min(abs(x), LARGEST_ARGUMENT)
-    far = 1.0 - 2.0 / (exponential(2.0 * size) + 1.0)
-    z = x * x
-    near = size * (1.0 - z * (1.0 / 3.0 - z * (2.0 / 15.0 - z * (17.0 / 315.0 - z * (62.0 / 2835.0)))))
-    return np.copysign(near if size < SMALL_ARGUMENT else far, x)
+    """tanh x = sign(x)·d/(d + 2) with d = e^{2|x|} − 1."""
+    d = exponential_minus_one(2.0 * min(abs(x), LARGEST_ARGUMENT))
+    return np.copysign(d / (d + 2.0), x)

@@ -27,8 +27,12 @@ from regimegym.agents.settings import (
     PPOSettings,
     QRDQNSettings,
 )
+from regimegym.common.errors import ConfigError
 from regimegym.common.registry import Registry
-from regimegym.common.seeding import integer_seed
+from regimegym.common.seeding import generator, integer_seed
+from regimegym.envs.recorded_source import record_steps
+from regimegym.replay.regime import RegimeReplayBuffer
+from regimegym.replay.settings import ReplaySettings
 
 
 @dataclass(frozen=True)
@@ -60,11 +64,13 @@ def build_agent(
     random_seed: int,
     device: torch.device | str = "cpu",
     tensorboard_log: str | None = None,
+    replay: ReplaySettings | None = None,
 ) -> BaseAlgorithm:
     """The algorithm that `settings` describe, on `env`, with our encoder in front.
 
     Raises:
-        ConfigError: the algorithm cannot work with the environment's action space.
+        ConfigError: the algorithm cannot work with the environment's action space, or knows
+            nothing of such a replay.
     """
     kind = KINDS.get(settings.name)
     if not kind.on_policy:
@@ -78,6 +84,7 @@ def build_agent(
         device=device,
         tensorboard_log=tensorboard_log,
         **settings.arguments(),
+        **_replay_arguments(settings, env, random_seed, replay),
     )
 
 
@@ -89,8 +96,9 @@ def _(
     random_seed: int,
     device: torch.device | str = "cpu",
     tensorboard_log: str | None = None,
+    replay: ReplaySettings | None = None,
 ) -> BaseAlgorithm:
-    return EnhancedDQN(env, settings, network, random_seed, device, tensorboard_log)
+    return EnhancedDQN(env, settings, network, random_seed, device, tensorboard_log, replay=replay)
 
 
 @singledispatch
@@ -143,3 +151,18 @@ def _optimizer_arguments(settings: AgentSettings) -> dict[str, Any]:
         "optimizer_class": torch.optim.AdamW,
         "optimizer_kwargs": {"weight_decay": settings.weight_decay},
     }
+
+
+def _replay_arguments(
+    settings: AgentSettings, env: VecEnv, random_seed: int, replay: ReplaySettings | None
+) -> dict[str, Any]:
+    """Stable-baselines3's own buffer for `uniform`, ours for `regime`; the others draw nothing else."""
+    if replay is None or replay.kind == "uniform":
+        return {}
+    if KINDS.get(settings.name).on_policy or replay.kind == "prioritized":
+        reason = "has no replay" if KINDS.get(settings.name).on_policy else "tells no TD errors to its replay"
+        raise ConfigError(
+            "idle-replay", f"'replay' is {replay.kind}, and agent={settings.name} {reason}", needed="replay=uniform"
+        )
+    arguments = {"rng": generator(random_seed, "replay"), "settings": replay, "source": record_steps(env)}
+    return {"replay_buffer_class": RegimeReplayBuffer, "replay_buffer_kwargs": arguments}

@@ -12,12 +12,16 @@ from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from regimegym.agents.build import KINDS
+from regimegym.agents.decision.layers import FittedDecision
+from regimegym.agents.decision.roles import ActionRoles, action_roles
 from regimegym.agents.networks.settings import NetworkSettings
 from regimegym.agents.settings import AgentSettings
 from regimegym.common.errors import ConfigError, ModelError
+from regimegym.envs.actions import ActionTranslator
+from regimegym.envs.settings import ActionSettings
 from regimegym.features.regimes import RegimeSettings
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 LIBRARIES = ("torch", "stable-baselines3", "sb3-contrib", "numpy", "safetensors")
 
 
@@ -36,6 +40,7 @@ class ModelCard:
         action_bounds: least and greatest weight of a continuous action, None for a discrete one.
         action_settings: how actions become orders.
         random_seed, trained_steps: of the training.
+        decision: fitted decision layers (FittedDecision.to_dict), None without any.
         versions: of the libraries that wrote the model.
         format_version: of this file.
     """
@@ -55,6 +60,7 @@ class ModelCard:
     action_settings: dict[str, Any]
     random_seed: int
     trained_steps: int
+    decision: dict[str, Any] | None = None
     versions: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in LIBRARIES})
     format_version: int = FORMAT_VERSION
 
@@ -81,6 +87,20 @@ class ModelCard:
             return KINDS.get(self.algorithm).settings(**self.agent), NetworkSettings(**self.network)
         except (TypeError, ConfigError) as error:
             raise ModelError("bad-card", f"the settings in the model card are not valid: {error}") from error
+
+    def layers(self) -> FittedDecision | None:
+        """The decision layers, None without any. Raises ModelError when they are damaged."""
+        return None if self.decision is None else FittedDecision.from_dict(self.decision)
+
+    def roles(self) -> ActionRoles:
+        """What the discrete actions mean. Raises ModelError when the card's action settings are none."""
+        try:
+            weights = ActionTranslator(ActionSettings(**self.action_settings), max_leverage=1.0).weights
+        except (TypeError, ConfigError) as error:
+            raise ModelError("bad-card", f"the action settings in the model card are not valid: {error}") from error
+        if weights is None:
+            raise ModelError("no-ladder", "decision layers need discrete actions, and the model's are continuous")
+        return action_roles(weights)
 
     def regime_rule(self) -> RegimeSettings:
         """How bars are labelled, with the thresholds of the training. Raises ModelError when they are no settings."""

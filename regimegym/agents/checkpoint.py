@@ -18,6 +18,7 @@ from stable_baselines3.common.policies import BasePolicy
 
 from regimegym.agents.build import build_policy
 from regimegym.agents.card import FORMAT_VERSION, ModelCard
+from regimegym.agents.decision.layers import FittedDecision, layered
 from regimegym.agents.policy import policy_of
 from regimegym.common.errors import MachineError, ModelError
 from regimegym.common.files import replace_folder, write_file
@@ -25,6 +26,7 @@ from regimegym.common.policy import Policy
 
 CARD = "model.json"
 WEIGHTS = "weights.safetensors"
+READABLE = (1, FORMAT_VERSION)
 
 
 def save_model(folder: Path, algorithm: BaseAlgorithm, card: ModelCard) -> None:
@@ -38,7 +40,11 @@ def save_model(folder: Path, algorithm: BaseAlgorithm, card: ModelCard) -> None:
     tensors = algorithm.policy.state_dict()
     # Shared tensors (an extractor used by actor and critic) are written once for each name.
     weights = save({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()})
-    text = _card_text(replace(card, trained_steps=algorithm.num_timesteps), weights)
+    _write(folder, replace(card, trained_steps=algorithm.num_timesteps), weights)
+
+
+def _write(folder: Path, card: ModelCard, weights: bytes) -> None:
+    text = _card_text(card, weights)
 
     def write(fresh: Path) -> None:
         write_file(fresh / WEIGHTS, weights)
@@ -55,15 +61,46 @@ def save_model(folder: Path, algorithm: BaseAlgorithm, card: ModelCard) -> None:
         ) from error
 
 
-def load_policy(folder: Path, device: torch.device | str = "cpu") -> tuple[Policy, ModelCard]:
-    """The policy of a model folder and its card.
+def save_layers(folder: Path, fitted: FittedDecision) -> ModelCard:
+    """Put fitted decision layers into the card of a model folder; its weights stay as they are.
+
+    Returns:
+        The card as it stands there now.
+
+    Raises:
+        ModelError: no model folder, or a damaged one.
+        MachineError: the disk or its permissions refuse.
+    """
+    card, _ = _read_card(folder)
+    weights = _read(folder / WEIGHTS)
+    card = replace(card, decision=fitted.to_dict())
+    _write(folder, card, weights)
+    return card
+
+
+def load_policy(
+    folder: Path, device: torch.device | str = "cpu", with_layers: bool = True, symbol: str = ""
+) -> tuple[Policy, ModelCard]:
+    """The policy of a model folder, with its decision layers around it unless told otherwise, and its card.
+
+    `symbol` is the instrument it will trade; the layers may treat instruments differently.
 
     Raises:
         ModelError: no model folder, another format, damaged or edited files, or tensors that do
             not fit the card; it says which.
     """
-    policy, card = load_policy_object(folder)
-    return policy_of(policy.to(device)), card
+    bare, card = load_policy_object(folder)
+    policy = policy_of(bare.to(device))
+    return (with_saved_layers(policy, card, symbol) if with_layers else policy), card
+
+
+def with_saved_layers(policy: Policy, card: ModelCard, symbol: str = "") -> Policy:
+    """`policy` with the decision layers of its card, for the instrument `symbol`; itself without any.
+
+    Raises ModelError when the layers are damaged or the actions are continuous.
+    """
+    fitted = card.layers()
+    return policy if fitted is None else layered(policy, fitted, card.roles(), symbol)
 
 
 def load_policy_object(folder: Path) -> tuple[BasePolicy, ModelCard]:
@@ -128,17 +165,23 @@ def _read_card(folder: Path) -> tuple[ModelCard, str]:
         raise ModelError("damaged-card", f"{path} is no JSON: {error}") from error
     if not isinstance(values, dict) or "format_version" not in values:
         raise ModelError("foreign-model", f"{path} is no model card of Regime Gym")
-    if values["format_version"] != FORMAT_VERSION:
+    if values["format_version"] not in READABLE:
         raise ModelError(
             "format-version",
             f"{path} was written in another format",
-            needed=f"format version {FORMAT_VERSION}",
+            needed=f"format version {' or '.join(map(str, READABLE))}",
             found=f"format version {values['format_version']}",
         )
     checksum, digest = values.pop("weights_sha256", None), values.pop("card_sha256", None)
     if checksum is None or digest != _digest(values):
         raise ModelError("edited-card", f"{path} was changed after it was written: its checksum differs")
-    return ModelCard.from_json(values), checksum
+    return ModelCard.from_json(_upgraded(values)), checksum
+
+
+def _upgraded(values: dict[str, Any]) -> dict[str, Any]:
+    """A card of an older format in the present one. Version 1 knew no decision layers."""
+    added = {"decision": None} if values["format_version"] == 1 else {}
+    return added | values | {"format_version": FORMAT_VERSION}
 
 
 def _read(path: Path) -> bytes:

@@ -1,6 +1,7 @@
 """EnhancedDQN: double, dueling, n-step Q learning over tape references, with a regime detector."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,12 @@ from regimegym.agents.randomness import TorchStream
 from regimegym.agents.settings import EnhancedDQNSettings
 from regimegym.common.errors import ConfigError
 from regimegym.common.seeding import generator, integer_seed
+from regimegym.envs.recorded_source import record_steps
 from regimegym.features.tape import MarketTape
-from regimegym.replay.reference import ReferenceReplayBuffer
+from regimegym.replay.regime import RegimeReplayBuffer
 from regimegym.replay.samples import ReplayBatch
+from regimegym.replay.settings import ReplaySettings
+from regimegym.replay.sources import ObservedSource
 
 
 class EnhancedDQN(OffPolicyAlgorithm):
@@ -46,13 +50,14 @@ class EnhancedDQN(OffPolicyAlgorithm):
         network: widths of the network.
         random_seed: of weights, dropout, exploration, replay; SB3 seeds its globals and `env` too.
         device, tensorboard_log, verbose: as in SB3.
+        replay: what is drawn from replay; uniform where None.
 
     Raises:
         ConfigError: the action space is not discrete, or the environment has no tape.
     """
 
     policy: EnhancedDQNPolicy
-    replay_buffer: ReferenceReplayBuffer
+    replay_buffer: RegimeReplayBuffer
     action_space: spaces.Discrete
 
     def __init__(
@@ -64,6 +69,7 @@ class EnhancedDQN(OffPolicyAlgorithm):
         device: torch.device | str = "cpu",
         tensorboard_log: str | None = None,
         verbose: int = 0,
+        replay: ReplaySettings | None = None,
     ) -> None:
         require_discrete(settings.name, env.action_space)
         super().__init__(
@@ -77,9 +83,10 @@ class EnhancedDQN(OffPolicyAlgorithm):
             gamma=settings.gamma,
             train_freq=1,
             gradient_steps=-1,
-            replay_buffer_class=ReferenceReplayBuffer,
+            replay_buffer_class=RegimeReplayBuffer,
             replay_buffer_kwargs={
-                "tape": tape_of(env),
+                "source": record_steps(env) or ObservedSource(tape_of(env), env.observation_space),
+                "settings": replay,
                 "rng": generator(random_seed, "replay"),
                 "n_steps": settings.n_steps,
                 "gamma": settings.gamma,
@@ -144,8 +151,9 @@ class EnhancedDQN(OffPolicyAlgorithm):
         self.policy.train(True)
         if self._n_updates == 0 and self.settings.scale_rewards:
             self.policy.reward_scale.fill_(reward_scale(self.replay_buffer))
+        self.replay_buffer.anneal(1.0 - self._current_progress_remaining)
         with self._stream.use():
-            records = [self._update(self.replay_buffer.sample(batch_size)) for _ in range(updates)]
+            records = [self._update(self.replay_buffer.draw(batch_size)) for _ in range(updates)]
         self.policy.train(False)
         self._n_updates += updates
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
@@ -169,6 +177,7 @@ class EnhancedDQN(OffPolicyAlgorithm):
         torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm)
         self.policy.optimizer.step()
         soft_update(self.policy.average_parameters, parameters, self.tau)
+        self.replay_buffer.update_priorities(batch.slots, batch.born, td_error)
         with torch.no_grad():
             return {
                 "loss": loss.detach(),
@@ -189,6 +198,20 @@ class EnhancedDQN(OffPolicyAlgorithm):
         reward_n = batch.reward_n / self.policy.reward_scale
         return double_q_target(reward_n, batch.discount, batch.terminated, next_online, next_average)
 
+    def extra_state(self) -> dict[str, Any]:
+        """What stable-baselines3 does not know of: own generators, updates that are due (agents.state)."""
+        return {
+            "exploration": self._exploration.bit_generator.state,
+            "stream": self._stream.state(),
+            "updates_due": self._updates_due,
+        }
+
+    def load_extra_state(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `extra_state`."""
+        self._exploration.bit_generator.state = state["exploration"]
+        self._stream.load_state(state["stream"])
+        self._updates_due = state["updates_due"]
+
     def _setup_learn(
         self,
         total_timesteps: int,
@@ -199,7 +222,7 @@ class EnhancedDQN(OffPolicyAlgorithm):
     ) -> tuple[int, BaseCallback]:
         """SB3's; where it resets the environment, returns that still wait for rewards are dropped."""
         if reset_num_timesteps or self._last_obs is None:
-            self.replay_buffer.pending.clear()
+            self.replay_buffer.forget_pending()
         return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
 
 
@@ -216,8 +239,7 @@ def tape_of(env: VecEnv) -> MarketTape:
         ) from None
 
 
-def reward_scale(buffer: ReferenceReplayBuffer) -> float:
+def reward_scale(buffer: RegimeReplayBuffer) -> float:
     """Standard deviation of the stored returns per bar, 1 where they do not vary."""
-    stored = buffer.stored.reward_n[: buffer.size()]
-    scale = float(np.std(stored, dtype=np.float64)) / math.sqrt(buffer.pending.n_steps)
+    scale = float(np.std(buffer.stored.reward_n, dtype=np.float64)) / math.sqrt(buffer.n_steps)
     return scale if scale > 1e-12 else 1.0

@@ -29,6 +29,14 @@ class TorchStream:
             yield
             self._read()
 
+    def state(self) -> list[torch.Tensor]:
+        """Where the stream stands; `load_state` takes it back."""
+        return [self._cpu, *self._others]
+
+    def load_state(self, state: list[torch.Tensor]) -> None:
+        """The inverse of `state`."""
+        self._cpu, *self._others = state
+
     def _read(self) -> None:
         self._cpu = torch.get_rng_state()
         self._others = [torch.cuda.get_rng_state(device) for device in self._devices]

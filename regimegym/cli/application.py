@@ -35,6 +35,8 @@ def run_application(name: str, task: Callable[[DictConfig], float | None], words
             failures.append(failure)
             return nan
 
+    # Behind everything else, so that nothing there can take a library's name: rules of the user's own.
+    sys.path.append(os.getcwd())
     # Hydra's own handler would print a shortened traceback and exit with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     # argparse takes a flag only before or behind all overrides, people write it anywhere.

@@ -5,15 +5,16 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from regimegym.cli.arguments import Parser
 from regimegym.common.checks import check_at_least, check_choice, check_positive
 from regimegym.common.errors import ConfigError
 from regimegym.common.plain import plain
 
-BENCHMARKS = ("envs",)
+BENCHMARKS = ("envs", "replay")
 
 
 def run(words: list[str]) -> None:
@@ -25,20 +26,33 @@ def run(words: list[str]) -> None:
     """
     options = _options(words)
     # Everything heavy is imported once the arguments are known to be right.
-    from regimegym.training.benchmarks.env_benchmark import benchmark_envs
-    from regimegym.training.benchmarks.table import WIDTH, benchmark_table
+    from regimegym.training.benchmarks.table import WIDTH
     from regimegym.training.run_folder import refused_by_machine
 
     with _progress() as told:
-        benchmark = benchmark_envs(options.repeats, options.seconds, on_progress=told)
+        benchmark, table = _measure(options, told)
     console = Console()
-    console.print(benchmark_table(benchmark), width=min(console.width, WIDTH), highlight=False)
+    console.print(table, width=min(console.width, WIDTH), highlight=False)
     if options.json is not None:
         text = json.dumps(plain(benchmark.to_json()), indent=2, ensure_ascii=False) + "\n"
         with refused_by_machine(options.json, len(text), kept="nothing; the table above is all that is left"):
             options.json.parent.mkdir(parents=True, exist_ok=True)
             options.json.write_text(text)
         console.print(f"written to {options.json}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _measure(options: argparse.Namespace, told: Callable[[str], None]) -> tuple[Any, RenderableType]:
+    """The benchmark that was asked for, and its table."""
+    if options.benchmark == "replay":
+        from regimegym.training.benchmarks.replay_benchmark import benchmark_replay, replay_table
+
+        replay = benchmark_replay(options.repeats, options.seconds, on_progress=told)
+        return replay, replay_table(replay)
+    from regimegym.training.benchmarks.env_benchmark import benchmark_envs
+    from regimegym.training.benchmarks.table import benchmark_table
+
+    envs = benchmark_envs(options.repeats, options.seconds, on_progress=told)
+    return envs, benchmark_table(envs)
 
 
 def _options(words: list[str]) -> argparse.Namespace:

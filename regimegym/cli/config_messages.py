@@ -150,7 +150,9 @@ def _show_settings(argv: Sequence[str]) -> str:
 
 
 def _subcommand(argv: Sequence[str]) -> str:
-    return argv[0] if argv and "=" not in argv[0] and not argv[0].startswith("-") else "train"
+    """The application whose settings `argv` names; `data audit` takes those of `train`."""
+    is_named = argv and argv[0] != "data" and "=" not in argv[0] and not argv[0].startswith("-")
+    return argv[0] if is_named else "train"
 
 
 def _unknown_key(key: str, argv: Sequence[str], arguments: Sequence[Argument], settings: Settings) -> ConfigError:

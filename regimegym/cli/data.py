@@ -7,6 +7,9 @@ from regimegym.common.errors import ConfigError, nearest_name
 # Each is a module cli/data_NAME.py with `run(words)`.
 COMMANDS = {
     "check": "the data contract: every violation with its row, and what else is odd",
+    "download": "a market's history from an exchange or Yahoo, resumable",
+    "worlds": "the synthetic worlds: the best that can be earned, and how labels recognise them",
+    "audit": "does a feature, a regime, a scaler, an observation see the future?",
 }
 
 USAGE = """usage: regime-gym data COMMAND …
@@ -14,6 +17,9 @@ USAGE = """usage: regime-gym data COMMAND …
 {commands}
 
   regime-gym data check prices.csv
+  regime-gym data download BTC/USDT --source binance --timeframe 1h --start 2020-01-01
+  regime-gym data audit data=file data.path=prices.csv
+  regime-gym data audit feature=my_module.my_feature
   regime-gym data COMMAND --help
 """
 

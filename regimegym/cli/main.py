@@ -36,7 +36,8 @@ usage: regime-gym COMMAND [SETTING=VALUE ...]
 def main(argv: list[str] | None = None) -> int:
     """Run `argv` (default: the process's arguments) and return the exit code.
 
-    0 done, 2 a mistake in the input, 3 the machine refused, 130 Ctrl-C; a traceback and 1
+    0 done, or stopped with everything saved; 2 a mistake in the input, 3 the machine refused, 130 Ctrl-C
+    where nothing could be saved; a traceback and 1
     mean a bug of ours.
     """
     words = sys.argv[1:] if argv is None else list(argv)
@@ -51,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
         return mistake.exit_code
     except KeyboardInterrupt as stop:
         console.print(str(stop) or "stopped by Ctrl-C", markup=False, soft_wrap=True)
-        return INTERRUPTED
+        return getattr(stop, "exit_code", INTERRUPTED)
 
 
 def _dispatch(words: list[str]) -> int:

@@ -7,7 +7,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from regimegym.cli.application import run_application
-from regimegym.training.trainer import Job, train
+from regimegym.common.errors import ConfigError
+from regimegym.training.trainer import Job, resume, train
 
 
 def run(words: list[str]) -> None:
@@ -20,4 +21,16 @@ def _task(config: DictConfig) -> float:
     job = None
     if composed.mode == RunMode.MULTIRUN:
         job = Job(int(composed.job.num), Path(composed.sweep.dir))
-    return train(config, list(composed.overrides.task), job)
+    overrides = list(composed.overrides.task)
+    if config.resume is None:
+        return train(config, overrides, job)
+    others = [word for word in overrides if not word.startswith("resume=")]
+    if others or job is not None:
+        raise ConfigError(
+            "resume-alone",
+            "a run goes on with its own settings; 'resume' stands alone",
+            found=" ".join(others) or "-m",
+            help=[f"regime-gym train resume={config.resume}"],
+            kept="nothing was written",
+        )
+    return resume(config.resume)

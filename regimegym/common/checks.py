@@ -1,7 +1,7 @@
 """Range checks of settings: each names the setting, the rule and the value that came."""
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from regimegym.common.errors import ConfigError, nearest_name
 
@@ -42,6 +42,26 @@ def check_choice(name: str, value: str, choices: Collection[str]) -> None:
             f"'{name}' must be one of {', '.join(choices)}, got '{value}'",
             nearest=nearest_name(str(value), choices),
         )
+
+
+def check_list(name: str, value: object) -> None:
+    """A list or tuple, not one word for it."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise ConfigError("wrong-type", f"'{name}' must be a list, got {value!r}")
+
+
+def check_mapping(name: str, value: object) -> None:
+    """Names with a value each."""
+    if not isinstance(value, Mapping):
+        raise ConfigError(
+            "wrong-type", f"'{name}' must be names with a value each, got {value!r}", needed="{A: 2, B: 1}"
+        )
+
+
+def check_kind(name: str, value: object, kind: type) -> None:
+    """An object of the class `kind`."""
+    if not isinstance(value, kind):
+        raise ConfigError("wrong-type", f"'{name}' must be {kind.__name__}, got {value!r}")
 
 
 def check_flag(name: str, value: bool) -> None:

@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import mkdtemp, mkstemp
 from typing import IO
 
 
@@ -57,3 +57,22 @@ def _take_place(fresh: Path, folder: Path) -> None:
     parent = os.open(folder.parent, os.O_RDONLY)
     os.fsync(parent)
     os.close(parent)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Put a file with `content` in the place of `path`; a reader sees the old one or the new one, never a part.
+
+    Raises:
+        OSError: the disk or its permissions refuse; what stood at `path` is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            flush_to_disk(file)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -18,6 +18,9 @@ class Decision(NamedTuple):
     scores: np.ndarray | None = None  # (N, A) Q values or probabilities, larger is better
     regime_probabilities: np.ndarray | None = None  # (N, 4) in the order of Regime
     uncertainty: np.ndarray | None = None  # (N,) ≥ 0
+    target: np.ndarray | None = None  # (N,) target weights in place of the actions' own; NaN keeps the position
+    confidence: np.ndarray | None = None  # (N,) calibrated probability that the action pays
+    contributions: np.ndarray | None = None  # (N, M, A) what each member adds to the scores; they sum to them
 
 
 class Policy(Protocol):

@@ -68,9 +68,16 @@ def clipped_target(target: float, rules: Any) -> float:
 
 
 @njit(cache=True, error_model="numpy")
+def is_in_dead_band(weight: float, equity: float, units: float, mid: float, rules: Any) -> bool:
+    """Whether `weight` is not 0 and nearer to the present weight than the dead-band."""
+    near = equity > 0 and weight != 0 and abs(units * mid / equity - weight) <= rules.dead_band
+    return rules.dead_band > 0 and near
+
+
+@njit(cache=True, error_model="numpy")
 def is_skipped(weight: float, last_target: float, equity: float, units: float, mid: float, rules: Any) -> bool:
     """Whether the order to `weight` is left alone: unchanged target, or within the (dead-)band."""
-    if rules.dead_band > 0 and equity > 0 and weight != 0 and abs(units * mid / equity - weight) <= rules.dead_band:
+    if is_in_dead_band(weight, equity, units, mid, rules):
         return True
     if rules.rebalance == ON_CHANGE:
         return weight == last_target

@@ -85,7 +85,7 @@ def backtest(
         RegimeGymError: `wrong-targets`, not one target per bar, or an infinite one.
         DataError: a tape of several segments, fewer than two bars, or columns that are no bars.
     """
-    tape = _one_tape(bars)
+    tape = one_tape(bars)
     weights = _checked_targets(targets, len(tape))
     env_settings = EnvSettings(account=settings) if isinstance(settings, AccountSettings) else settings or EnvSettings()
     marks, parts, fills, terminated = _replay(tape, weights, env_settings)
@@ -99,8 +99,12 @@ def backtest(
     )
 
 
-def _one_tape(bars: Bars | MarketTape | pd.DataFrame | Mapping[str, Any]) -> MarketTape:
-    """The tape of whatever the caller's bars are."""
+def one_tape(bars: Bars | MarketTape | pd.DataFrame | Mapping[str, Any]) -> MarketTape:
+    """The tape of whatever the caller's bars are.
+
+    Raises:
+        DataError: several segments, fewer than two bars, or columns that are no bars.
+    """
     if isinstance(bars, MarketTape):
         tape = bars
     elif isinstance(bars, Bars):

@@ -13,6 +13,7 @@ from regimegym.envs.holding import hold_equities
 from regimegym.envs.observation import check_observation, observation_space
 from regimegym.envs.order_settings import OrderSettings
 from regimegym.envs.outputs import Outputs, report_step
+from regimegym.envs.recorder import StepRecorder
 from regimegym.envs.reset_options import NO_OPTIONS, ResetOptions
 from regimegym.envs.results import StepResult, new_result
 from regimegym.envs.settings import EnvSettings
@@ -63,6 +64,7 @@ class AccountBatch:
         first_references, last_references: (N,) where each episode began and will end at the latest.
         accounts: state of the N accounts, changed in place.
         result: StepResult of the last step.
+        recorder: told of every step and new episode, for a replay buffer; None where nobody asks.
 
     Raises:
         DataError: too few rows for one episode.
@@ -92,6 +94,7 @@ class AccountBatch:
         self.last_references = np.zeros(n_accounts, np.int64)
         self.episodes = np.zeros(n_accounts, np.int64)
         self.targets = np.full(n_accounts, KEEP)
+        self.recorder: StepRecorder | None = None
         self._mixed = False  # whether accounts of several stages are under way
         self._segment_starts = np.array([segment.start for segment in tape.segments])
         self._symbols = np.array([segment.symbol for segment in tape.segments], object)
@@ -129,6 +132,8 @@ class AccountBatch:
         """
         settings = stage.settings or self.settings
         check_same_spaces(self.settings, settings)
+        if self.recorder is not None:
+            self.recorder.check(settings)
         tapes, chosen = list(self.tapes), self.terms[-1].tapes
         if stage.tapes is not None:
             check_same_rows(self.tapes[0], stage.tapes)
@@ -166,6 +171,8 @@ class AccountBatch:
         self.terms_of[which] = len(self.terms) - 1
         self._mixed = len(self.terms) > 1 and bool((self.terms_of != self.terms_of[0]).any())
         open_accounts(self.accounts, which, terms.settings.account.initial_cash)
+        if self.recorder is not None:
+            self.recorder.began(which)
 
     def decide(self, actions: object) -> None:
         """Keep the decisions of the next step; actions are as ActionTranslator.targets takes them, and raise alike."""
@@ -190,6 +197,8 @@ class AccountBatch:
             (out.terminated, out.truncated, out.traded),
         )  # fmt: skip
         self.observe(out)
+        if self.recorder is not None:
+            self.recorder.stepped()
         return n_ended
 
     def hold_equities(self, which: np.ndarray) -> np.ndarray:

@@ -37,7 +37,9 @@ BAR_TRADE = np.dtype(
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """V_t − V_{t−1} of every bar in its parts, (T,) money each; V_{−1} is the initial cash.
+    """V_t − V_{t−1} in its parts, money: (T,) each, of every bar of a backtest, whose V_{−1} is the initial cash.
+
+    Of one step of N accounts (envs.attribution) the arrays are (N,), and a bar is the step into it.
 
     Attributes:
         change: V_t − V_{t−1}.

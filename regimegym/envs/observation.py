@@ -4,9 +4,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
-from numba import carray, njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import carray, njit
 
 from regimegym.common.errors import ConfigError
 from regimegym.envs.memory import dense_rows, stack_room
@@ -59,42 +57,6 @@ def observation_space(mode: str, window: int, n_features: int) -> spaces.Dict:
         return spaces.Dict({"account": account, "row": spaces.Box(0, MOST_ROWS, (1,), np.int64)})
     market = spaces.Box(-LARGEST, LARGEST, (window, n_features), np.float32)
     return spaces.Dict({"account": account, "market": market})
-
-
-@intrinsic  # a loop over elements, or NumPy's slices, reach half of this on windows of a few kilobytes
-def _copy_rows(_typing: Any, target: Any, target_row: Any, source: Any, source_row: Any, n_rows: Any) -> Any:
-    """memcpy of `n_rows` rows of the C-contiguous matrix `source` into `target`, of the same dtype and width."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        to, to_row, origin, from_row, count = args
-        places = []
-        for kind, matrix, row in ((signature.args[0], to, to_row), (signature.args[2], origin, from_row)):
-            array = context.make_array(kind)(context, builder, matrix)
-            row_bytes = cgutils.unpack_tuple(builder, array.strides)[0]
-            start = builder.bitcast(array.data, cgutils.voidptr_t)
-            places.append(builder.gep(start, [builder.mul(row, row_bytes)]))
-        cgutils.raw_memcpy(builder, places[0], places[1], count, row_bytes)
-        return context.get_dummy_value()
-
-    index = types.intp
-    return types.void(target, index, source, index, index), generate
-
-
-@njit(cache=True, error_model="numpy")
-def write_windows(features: np.ndarray, segment_start: np.ndarray, rows: np.ndarray, out: np.ndarray) -> None:
-    """Copy the windows that end at `rows` (N,) into `out` (N, W, F); zeros before the segment."""
-    n, length, width = out.shape
-    flat = out.reshape((n * length, width))
-    for i in range(n):
-        write_window(flat, i * length, features, segment_start[rows[i]], rows[i], length)
-
-
-@njit(cache=True, error_model="numpy", forceinline=True)
-def write_window(flat: np.ndarray, at: int, features: np.ndarray, start: int, row: int, length: int) -> None:
-    """Write the window that ends at `row` over the rows `at` … of `flat`; zeros stand for what is before `start`."""
-    missing = max(0, length - 1 - (row - start))
-    flat[at : at + missing] = 0.0
-    _copy_rows(flat, at + missing, features, row + 1 - length + missing, length - missing)  # type: ignore[call-arg]
 
 
 @njit(cache=True, error_model="numpy")

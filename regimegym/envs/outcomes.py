@@ -13,6 +13,7 @@ from regimegym.common.errors import ConfigError
 from regimegym.envs.actions import ActionTranslator
 from regimegym.envs.core import step_batch
 from regimegym.envs.results import StepResult
+from regimegym.envs.reward_rules import RewardRule
 from regimegym.envs.settings import EnvSettings
 from regimegym.envs.state import Accounts, bar_records, rule_record
 from regimegym.features.tape import MarketTape
@@ -75,20 +76,40 @@ def all_outcomes(tape: MarketTape, rows: np.ndarray, accounts: Accounts, setting
         ConfigError: `no-ladder`, continuous actions cannot be listed.
         RegimeGymError: a row outside the tape, naming the account (n · A + a).
     """
-    weights = ActionTranslator(settings.action, settings.account.max_leverage).weights
-    if weights is None:
-        raise ConfigError("no-ladder", "continuous actions cannot be listed; use mode trade or target")
+    weights = ladder_of(settings)
     clock, known = settings.account.carry_clock, _RECORDS.setdefault(tape, {})
     if clock not in known:
         known[clock] = bar_records(tape, clock)
-    return outcome_batch(known[clock], rule_record(settings), rows, accounts, weights)
+    return outcome_batch(known[clock], rule_record(settings), rows, accounts, weights, settings.reward.rule)
+
+
+def ladder_of(settings: EnvSettings) -> np.ndarray:
+    """(A,) target weight of each action; NaN keeps the position.
+
+    Raises:
+        ConfigError: `no-ladder`, continuous actions cannot be listed.
+    """
+    weights = ActionTranslator(settings.action, settings.account.max_leverage).weights
+    if weights is None:
+        raise ConfigError("no-ladder", "continuous actions cannot be listed; use mode trade or target")
+    return weights
 
 
 def outcome_batch(
-    bars: np.ndarray, rules: np.ndarray, rows: np.ndarray, accounts: Accounts, targets: np.ndarray
+    bars: np.ndarray,
+    rules: np.ndarray,
+    rows: np.ndarray,
+    accounts: Accounts,
+    targets: np.ndarray,
+    reward_rule: RewardRule | None = None,
 ) -> Outcomes:
-    """all_outcomes on the kernel's own records, with the actions as target weights (A,)."""
+    """all_outcomes on the kernel's own records, with the actions as target weights (A,).
+
+    `reward_rule` is settings.reward.rule; without it a `custom` reward is 0.
+    """
     n_actions = len(targets)
     asked = Accounts(np.repeat(accounts.values, n_actions, axis=1), np.repeat(accounts.ring, n_actions, axis=0))
     rows = np.repeat(np.asarray(rows, np.int64), n_actions)
-    return Outcomes(targets, step_batch(bars, rules, rows, asked, np.tile(targets, len(accounts))))
+    return Outcomes(
+        targets, step_batch(bars, rules, rows, asked, np.tile(targets, len(accounts)), reward_rule=reward_rule)
+    )

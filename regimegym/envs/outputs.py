@@ -7,8 +7,8 @@ from numba import njit
 
 from regimegym.envs.observation import ACCOUNT_FIELDS, write_account_blocks
 from regimegym.envs.results import LOG_RETURN, REWARD, TRADED
+from regimegym.envs.rolling import OwnWindows, RollingWindows, Windows
 from regimegym.envs.state import DONE, EQUITY, EXPOSURE
-from regimegym.envs.windows import OwnWindows, RollingWindows, Windows
 
 
 class Outputs:

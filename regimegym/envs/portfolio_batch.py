@@ -5,7 +5,8 @@ episode and holds: the same bars, costs and execution, stepped in the same call.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
@@ -26,13 +27,50 @@ from regimegym.envs.portfolio_state import (
     PEAK_EQUITY,
     START_EQUITY,
     TRADES,
+    PortfolioAccounts,
+    PortfolioResult,
     new_portfolio_result,
     new_portfolios,
     open_portfolios,
     portfolio_bars,
 )
+from regimegym.envs.reset_options import NO_OPTIONS, ResetOptions
+from regimegym.envs.stages import check_unchanged
 from regimegym.features.portfolio_tape import PortfolioTape
 from regimegym.features.splits import RowRange
+
+
+@dataclass(frozen=True, eq=False)
+class PortfolioStage:
+    """What the episodes that begin from now on are like.
+
+    Attributes:
+        settings: costs, account, orders and episodes; None keeps the present ones. What the spaces
+            and the bars are made of cannot change: window, leverage, shorts, the clock of the carry.
+        starts: (n,) tape rows on which episodes begin; None: as `settings.episode` says.
+    """
+
+    settings: PortfolioSettings | None = None
+    starts: np.ndarray | None = None
+
+
+class Terms(NamedTuple):
+    """A stage as the accounts that live under it need it."""
+
+    settings: PortfolioSettings
+    rules: np.ndarray  # envs.state.rule_record
+    starts: EpisodeStarts
+
+
+def check_same_portfolio_spaces(settings: PortfolioSettings, new: PortfolioSettings) -> None:
+    """Raise ConfigError where a stage changes what an environment is built around."""
+    for name, old_value, value in (
+        ("account.carry_clock", settings.account.carry_clock, new.account.carry_clock),
+        ("account.max_leverage", settings.account.max_leverage, new.account.max_leverage),
+        ("allow_short", settings.allow_short, new.allow_short),
+        ("episode.window", settings.episode.window, new.episode.window),
+    ):
+        check_unchanged(name, old_value, value)
 
 
 class PortfolioBatch:
@@ -45,6 +83,7 @@ class PortfolioBatch:
         rows: rows of the tape that may be used; all after the warm-up where None.
 
     Attributes:
+        terms: a stage each, the newest last; terms_of: (N,) the one each account lives under.
         rows: (N,) row each account stands on.
         accounts: state of the N accounts and, behind them, their N twins; changed in place.
         result: PortfolioResult of the last step over all 2N.
@@ -59,11 +98,10 @@ class PortfolioBatch:
     def __init__(self, n_accounts: int, tape: PortfolioTape, settings: PortfolioSettings, rows: RowRange | None):
         self.n = n_accounts
         self.tape = tape
-        self.settings = settings
         self.limits = _checked_rows(tape, rows)
-        self.starts = EpisodeStarts(tape.markets[0], self.limits, settings.episode)
+        self.terms = [self._terms_for(settings, None)]
+        self.terms_of = np.zeros(n_accounts, np.int64)
         self.bars = portfolio_bars(tape, settings.account.carry_clock)
-        self.rules = settings.rules(tape)
         self.accounts = new_portfolios(2 * n_accounts, tape.n_assets, settings.account.initial_cash)
         self.result = new_portfolio_result(self.accounts)
         self.both_rows = np.zeros(2 * n_accounts, np.int64)
@@ -76,15 +114,41 @@ class PortfolioBatch:
         self.space = portfolio_space(tape, settings.episode.window)
         self.action_space = spaces.Box(-1.0, 1.0, (tape.n_assets,), np.float32)
 
+    @property
+    def settings(self) -> PortfolioSettings:
+        """Those of the newest stage."""
+        return self.terms[-1].settings
+
     # --- time ------------------------------------------------------------------------------------
 
-    def reset(self, which: Sequence[int] | np.ndarray, generators: Sequence[np.random.Generator]) -> None:
-        """Begin new episodes for the accounts `which`; `generators` holds one per account of N."""
-        which = np.asarray(which, np.int64)
-        for i in which:
-            self.rows[i] = self._next_start(int(i), generators[i])
-        self.both_rows[which + self.n] = self.rows[which]
-        self.last_rows[which] = [self.starts.end_of(int(row)) for row in self.rows[which]]
+    def set_stage(self, stage: PortfolioStage) -> None:
+        """Let the episodes that begin from now on be as `stage` says.
+
+        Raises:
+            ConfigError, DataError: the stage does not fit (see PortfolioStage); nothing has changed then.
+        """
+        settings = stage.settings or self.settings
+        check_same_portfolio_spaces(self.settings, settings)
+        terms = self._terms_for(settings, stage.starts)
+        in_use, self.terms_of = np.unique(self.terms_of, return_inverse=True)
+        self.terms = [*(self.terms[k] for k in in_use), terms]
+
+    def reset(
+        self,
+        which: Sequence[int] | np.ndarray,
+        generators: Sequence[np.random.Generator],
+        options: Sequence[ResetOptions] | None = None,
+    ) -> None:
+        """Begin new episodes for the accounts `which`; `generators` and `options` hold one per account of N.
+
+        Raises:
+            ConfigError, DataError: options that name no possible start; nothing has changed then.
+        """
+        which, starts = np.asarray(which, np.int64), self.terms[-1].starts
+        begun = [self._next_start(int(i), generators[i], options[i] if options else NO_OPTIONS) for i in which]
+        self.rows[which] = self.both_rows[which + self.n] = begun
+        self.last_rows[which] = [starts.end_of(row) for row in begun]
+        self.terms_of[which] = len(self.terms) - 1
         open_portfolios(self.accounts, np.concatenate([which, which + self.n]), self.settings.account.initial_cash)
         self.targets[which + self.n] = 1.0 / self.tape.n_assets
 
@@ -92,11 +156,10 @@ class PortfolioBatch:
         """Take one decision for every account; afterwards all stand on the next row."""
         n = self.n
         self.targets[:n] = self.weights(actions)
-        values, legs, result = self.accounts.values, self.accounts.legs, self.result
-        portfolio_kernel(
-            self.bars, self.rules, self.both_rows, self.targets,
-            values, legs, values, legs, result.values, result.fills,
-        )  # fmt: skip
+        if (self.terms_of == self.terms_of[0]).all():
+            self._advance(self.terms[self.terms_of[0]], self.both_rows, self.targets, self.accounts, self.result)
+        else:
+            self._advance_each()
         self.targets[n:] = KEEP
         self.both_rows += 1
         np.greater(self.accounts.done[:n], 0, out=self.terminated)
@@ -139,12 +202,39 @@ class PortfolioBatch:
             timeframe=self.tape.markets[0].segments[0].timeframe,
         )
 
-    def _next_start(self, i: int, generator: np.random.Generator) -> int:
-        if self.starts.random:
-            return self.starts.draw(generator)
+    def _terms_for(self, settings: PortfolioSettings, starts: np.ndarray | None) -> Terms:
+        episodes = EpisodeStarts(self.tape.markets[0], self.limits, settings.episode, starts)
+        return Terms(settings, settings.rules(self.tape), episodes)
+
+    def _next_start(self, i: int, generator: np.random.Generator, options: ResetOptions) -> int:
+        starts = self.terms[-1].starts
+        if options.start is not None:
+            return starts.at(options)
+        if starts.random:
+            return starts.draw(generator)
         index = i + self.n * int(self.episodes[i])
         self.episodes[i] += 1
-        return self.starts.tile(index)
+        return starts.tile(index)
+
+    def _advance(
+        self, terms: Terms, rows: np.ndarray, targets: np.ndarray, accounts: PortfolioAccounts, result: PortfolioResult
+    ) -> None:
+        """Step `accounts` in place."""
+        values, legs = accounts.values, accounts.legs
+        portfolio_kernel(self.bars, terms.rules, rows, targets, values, legs, values, legs, result.values, result.fills)
+
+    def _advance_each(self) -> None:
+        """Step the accounts of each stage, with their twins, by themselves."""
+        for k, terms in enumerate(self.terms):
+            which = np.flatnonzero(np.tile(self.terms_of, 2) == k)
+            if len(which):
+                # Contiguous, or the kernel would be compiled once more.
+                values, legs = self.accounts.values[:, which], self.accounts.legs[:, which]
+                part = PortfolioAccounts(np.ascontiguousarray(values), np.ascontiguousarray(legs))
+                result = new_portfolio_result(part)
+                self._advance(terms, self.both_rows[which], self.targets[which], part, result)
+                self.accounts.values[:, which], self.accounts.legs[:, which] = part.values, part.legs
+                self.result.values[:, which], self.result.fills[which] = result.values, result.fills
 
     # --- what is seen ------------------------------------------------------------------------------
 

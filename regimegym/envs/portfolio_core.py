@@ -7,6 +7,10 @@ out in portfolio_sizing.py. With M = 1 the numbers are those of core.step_batch.
 **Carry.** All shorts together count as one short of their value: borrow on Σ_short |units|·C,
 credit on the cash above it. Every instrument pays or earns its own funding.
 
+**Exits and brakes** (envs.order_settings) are those of each instrument, but the turnover budget,
+which is the account's. An instrument is closed at its stop-loss or take-profit on its own; where
+both are reached in one bar the stop counts.
+
 **Margin.** The account is liquidated at the close, all instruments at once, when E ≤ 0 or
 E < maint·Σ|units|·C.
 """
@@ -17,13 +21,15 @@ import numpy as np
 from numba import njit
 
 from regimegym.common.errors import RegimeGymError
-from regimegym.envs import costs, rewards
+from regimegym.envs import accounting, costs, exits, rewards
 from regimegym.envs.portfolio_sizing import (
     CHANGE,
     HALF_SPREAD,
     MID,
     ORDERED,
     SCRATCH_ROWS,
+    TARGET,
+    UNITS_T,
     VOLUME,
     WEIGHT,
     choose_legs,
@@ -32,12 +38,14 @@ from regimegym.envs.portfolio_sizing import (
     scale_to_leverage,
 )
 from regimegym.envs.portfolio_state import (
+    BARS_HELD,
     BORROW,
     CASH,
     CREDIT,
     DEBIT,
     DECISIONS,
     DONE,
+    ENTRY_PRICE,
     EQUITY,
     EXPOSURE,
     FEES,
@@ -53,12 +61,13 @@ from regimegym.envs.portfolio_state import (
     SPREAD,
     TRADED,
     TRADES,
+    TURNOVER,
     UNITS,
     PortfolioAccounts,
     PortfolioResult,
     new_portfolio_result,
 )
-from regimegym.envs.results import MARGIN, ORDER
+from regimegym.envs.results import MARGIN, ORDER, STOP_LOSS, TAKE_PROFIT
 from regimegym.envs.state import NEXT_OPEN, SAME_CLOSE
 
 
@@ -153,26 +162,42 @@ def _step_account(
 ) -> None:
     """Account i decides at close `row`, lives through the next bar, is marked and rewarded."""
     equity_t, units = values[EQUITY, i], legs[UNITS, i]
+    scratch[UNITS_T] = units
+    _brake(targets, rules, values, legs, i, scratch)
     if rules.execution == SAME_CLOSE:  # events 6 and 7 of bar `row`
         _quote_close(bars[row], rules, scratch)
-        _order(targets, row, rules, values, legs, results, fills, i, scratch)
+        _order(row, rules, values, legs, results, fills, i, scratch)
         if results[N_FILLS, i] > 0 and breaches_margin(values[CASH, i], units, scratch[MID], rules):
             _liquidate(row, rules, values, legs, results, fills, i, scratch)
     if values[DONE, i] == 0:
         _carry(bars[row], bars[row + 1], rules, values, units, results, i)  # event 1
         if rules.execution == NEXT_OPEN:  # event 3
             _quote_open(bars[row + 1], rules, scratch)
-            _order(targets, row + 1, rules, values, legs, results, fills, i, scratch)
+            _order(row + 1, rules, values, legs, results, fills, i, scratch)
+        if rules.stop_loss > 0 or rules.take_profit > 0:  # event 4
+            _take_out(bars[row + 1], row + 1, rules, values, legs, results, fills, i, scratch)
         _quote_close(bars[row + 1], rules, scratch)
         if breaches_margin(values[CASH, i], units, scratch[MID], rules):  # event 5
             _liquidate(row + 1, rules, values, legs, results, fills, i, scratch)
-    _mark(scratch[MID], values, legs, i)  # event 8; liquidated at its own close it holds nothing to quote anew
+    _mark(scratch, values, legs, i)  # event 8; liquidated at its own close it holds nothing to quote anew
     log_return = rewards.floored_log_return(equity_t, values[EQUITY, i])
     results[LOG_RETURN, i] = log_return
     results[REWARD, i] = rules.reward_scale * log_return
     values[REWARD_SUM, i] += results[REWARD, i]
     values[DECISIONS, i] += 1.0
     values[TRADES, i] += results[TRADED, i]
+    if results[TRADED, i] > 0:
+        values[TURNOVER, i] += results[NOTIONAL, i] / equity_t
+
+
+@njit(cache=True, error_model="numpy")
+def _brake(targets: np.ndarray, rules: Any, values: np.ndarray, legs: np.ndarray, i: int, scratch: np.ndarray) -> None:
+    """The targets of account i that its brakes let through; a braked one keeps its units (NaN)."""
+    values[TURNOVER, i] = exits.current_turnover(values[TURNOVER, i], values[DECISIONS, i], rules)
+    for j in range(len(targets)):
+        scratch[TARGET, j] = exits.braked_target(
+            targets[j], legs[UNITS, i, j], legs[BARS_HELD, i, j], values[TURNOVER, i], rules
+        )
 
 
 @njit(cache=True, error_model="numpy")
@@ -212,13 +237,17 @@ def _carry(
 
 
 @njit(cache=True, error_model="numpy")
-def _mark(closes: np.ndarray, values: np.ndarray, legs: np.ndarray, i: int) -> None:
-    """Event 8: V = cash + Σ units·C, and what follows from it."""
+def _mark(scratch: np.ndarray, values: np.ndarray, legs: np.ndarray, i: int) -> None:
+    """Event 8: V = cash + Σ units·C at the quoted mids, and what follows from it."""
+    closes = scratch[MID]
     equity = equity_at(values[CASH, i], legs[UNITS, i], closes)
     values[EQUITY, i] = equity
     values[PEAK_EQUITY, i] = max(values[PEAK_EQUITY, i], equity)
     for j in range(len(closes)):
-        legs[EXPOSURE, i, j] = legs[UNITS, i, j] * closes[j] / equity if equity > 0 else 0.0
+        units = legs[UNITS, i, j]
+        legs[EXPOSURE, i, j] = units * closes[j] / equity if equity > 0 else 0.0
+        held = legs[BARS_HELD, i, j] if units * scratch[UNITS_T, j] > 0 else 0.0
+        legs[BARS_HELD, i, j] = held + 1.0 if units != 0 else 0.0
 
 
 @njit(cache=True, error_model="numpy")
@@ -236,7 +265,6 @@ def breaches_margin(cash: float, units: np.ndarray, prices: np.ndarray, rules: A
 
 @njit(cache=True, error_model="numpy")
 def _order(
-    targets: np.ndarray,
     row: int,
     rules: Any,
     values: np.ndarray,
@@ -246,9 +274,9 @@ def _order(
     i: int,
     scratch: np.ndarray,
 ) -> None:
-    """Bring account i to its targets at the quoted mids; all legs are sized before the first one fills."""
+    """Bring account i to what its brakes let through, at the quoted mids; all legs are sized before one fills."""
     units, last_targets = legs[UNITS, i], legs[LAST_TARGET, i]
-    scale_to_leverage(targets, last_targets, rules, scratch[WEIGHT])
+    scale_to_leverage(scratch[TARGET], last_targets, rules, scratch[WEIGHT])
     equity = equity_at(values[CASH, i], units, scratch[MID])
     if not choose_legs(units, last_targets, equity, rules, scratch):
         return
@@ -258,7 +286,7 @@ def _order(
             last_targets[j] = scratch[WEIGHT, j]
         change = scratch[CHANGE, j]
         if change != 0:
-            _fill(j, change, row, ORDER, rules, values, units, results, fills, i, scratch)
+            _fill(j, change, row, ORDER, rules, values, legs, results, fills, i, scratch)
             results[TRADED, i] = 1.0
             results[NOTIONAL, i] += abs(change) * scratch[MID, j]
 
@@ -271,7 +299,7 @@ def _fill(
     reason: int,
     rules: Any,
     values: np.ndarray,
-    units: np.ndarray,
+    legs: np.ndarray,
     results: np.ndarray,
     fills: np.ndarray,
     i: int,
@@ -284,7 +312,9 @@ def _fill(
     price = costs.fill_price(mid, side, half_spread + slippage)
     fee = costs.fill_fee(change, price, rules)
     values[CASH, i] -= change * price + fee
-    units[j] += change
+    entry_price, units = legs[ENTRY_PRICE, i, j], legs[UNITS, i, j]
+    legs[ENTRY_PRICE, i, j] = accounting.entry_price_after(entry_price, units, change, price)
+    legs[UNITS, i, j] = units + change
     results[SPREAD, i] += abs(change) * mid * half_spread
     results[SLIPPAGE, i] += abs(change) * mid * slippage
     results[FEES, i] += fee
@@ -297,6 +327,31 @@ def _fill(
     record.fee = fee
     record.reason = reason
     results[N_FILLS, i] += 1.0
+
+
+@njit(cache=True, error_model="numpy")
+def _take_out(
+    bar: np.ndarray,
+    row: int,
+    rules: Any,
+    values: np.ndarray,
+    legs: np.ndarray,
+    results: np.ndarray,
+    fills: np.ndarray,
+    i: int,
+    scratch: np.ndarray,
+) -> None:
+    """Close every instrument whose price reaches its stop-loss, else its take-profit; at the opening spread."""
+    for j in range(len(bar)):
+        units, entry_price = legs[UNITS, i, j], legs[ENTRY_PRICE, i, j]
+        mid, reason = exits.stop_price(entry_price, units, bar[j], rules), STOP_LOSS
+        if np.isnan(mid):
+            mid, reason = exits.profit_price(entry_price, units, bar[j], rules), TAKE_PROFIT
+        if not np.isnan(mid):
+            scratch[MID, j], scratch[VOLUME, j] = mid, bar[j].volume
+            scratch[HALF_SPREAD, j] = costs.half_spread_at_open(bar[j], rules)
+            _fill(j, -units, row, reason, rules, values, legs, results, fills, i, scratch)
+            legs[LAST_TARGET, i, j] = 0.0
 
 
 @njit(cache=True, error_model="numpy")
@@ -314,7 +369,7 @@ def _liquidate(
     units = legs[UNITS, i]
     for j in range(len(units)):
         if units[j] != 0:
-            _fill(j, -units[j], row, MARGIN, rules, values, units, results, fills, i, scratch)
+            _fill(j, -units[j], row, MARGIN, rules, values, legs, results, fills, i, scratch)
     if rules.floor_zero:
         values[CASH, i] = max(0.0, values[CASH, i])
     values[DONE, i] = 1.0

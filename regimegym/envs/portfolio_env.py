@@ -13,9 +13,10 @@ from regimegym.common.checks import check_at_least
 from regimegym.common.errors import ConfigError, RegimeGymError
 from regimegym.envs.batch import EpisodeEnd
 from regimegym.envs.default_market import default_portfolio_tape
-from regimegym.envs.portfolio_batch import PortfolioBatch
+from regimegym.envs.portfolio_batch import PortfolioBatch, PortfolioStage
 from regimegym.envs.portfolio_settings import PortfolioSettings
 from regimegym.envs.portfolio_state import CASH
+from regimegym.envs.reset_options import ResetOptions, reset_options
 from regimegym.features.portfolio_tape import PortfolioTape
 from regimegym.features.splits import RowRange
 
@@ -54,23 +55,41 @@ class PortfolioEnv(gymnasium.Env):
             raise ConfigError("unknown-render-mode", f"'render_mode' must be ansi or None, got '{render_mode}'")
         tape = default_portfolio_tape() if tape is None else tape
         self.batch = PortfolioBatch(1, tape, settings or PortfolioSettings(), rows)
-        self.tape, self.settings, self.rows = self.batch.tape, self.batch.settings, self.batch.limits
+        self.tape, self.rows = self.batch.tape, self.batch.limits
         self.render_mode = render_mode
         self.observation_space = self.batch.space
         self.action_space = self.batch.action_space
         self._running = False
 
+    @property
+    def settings(self) -> PortfolioSettings:
+        """Those of the newest stage."""
+        return self.batch.settings
+
+    def set_stage(self, stage: PortfolioStage) -> None:
+        """The next reset begins an episode as `stage` says. Raises as PortfolioStage says."""
+        self.batch.set_stage(stage)
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Begin an episode; `seed` decides its start row. There are no `options`."""
+        """Begin an episode; `seed` decides its start row.
+
+        Args:
+            seed: of the starts from now on; None goes on drawing.
+            options: `start`, a tape row counted from 0, or a time as ISO text (UTC), which stands
+                for the first bar that begins at it or later.
+
+        Raises:
+            ConfigError, DataError: an option that is unknown, or names no possible start.
+        """
+        where = portfolio_options(options)
         super().reset(seed=seed)
-        _refuse_options(options)
         if seed is not None:
             self.batch.episodes[:] = 0
-        self.batch.reset([0], [self.np_random])
+        self.batch.reset([0], [self.np_random], [where])
         self._running = True
-        return self._observation(), _first(_standing(self.batch))
+        return self._observation(), account_infos(standing(self.batch))[0]
 
     def step(self, action: Any) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         """Decide on the current row and live through the next bar.
@@ -84,7 +103,7 @@ class PortfolioEnv(gymnasium.Env):
         rows = batch.rows.copy()
         batch.step(action)
         terminated, truncated = bool(batch.terminated[0]), bool(batch.truncated[0])
-        info = _first(_stepped(batch, rows))
+        info = account_infos(stepped(batch, rows))[0]
         if terminated or truncated:
             self._running = False
             info |= batch.episode_end(0)._asdict()
@@ -131,21 +150,33 @@ class PortfolioVectorEnv(VectorEnv):
         tape = default_portfolio_tape() if tape is None else tape
         self.num_envs = num_envs
         self.batch = PortfolioBatch(num_envs, tape, settings or PortfolioSettings(), rows)
-        self.tape, self.settings, self.rows = self.batch.tape, self.batch.settings, self.batch.limits
+        self.tape, self.rows = self.batch.tape, self.batch.limits
         self.single_observation_space = self.batch.space
         self.single_action_space = self.batch.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._generators: list[np.random.Generator] = []
 
+    @property
+    def settings(self) -> PortfolioSettings:
+        """Those of the newest stage."""
+        return self.batch.settings
+
+    def set_stage(self, stage: PortfolioStage) -> None:
+        """Every account begins its next episode as `stage` says. Raises as PortfolioStage says."""
+        self.batch.set_stage(stage)
+
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Begin N episodes; account i is seeded with `seed + i`, or `seed[i]`. There are no `options`."""
-        _refuse_options(options)
+        """Begin N episodes; account i is seeded with `seed + i`, or `seed[i]`.
+
+        `options` are those of PortfolioEnv, for all accounts.
+        """
+        where = portfolio_options(options)
         self._seed(seed)
-        self.batch.reset(range(self.num_envs), self._generators)
-        return self.batch.observe(), _with_masks(_standing(self.batch), np.ones(self.num_envs, bool))
+        self.batch.reset(range(self.num_envs), self._generators, [where] * self.num_envs)
+        return self.batch.observe(), _with_masks(standing(self.batch), np.ones(self.num_envs, bool))
 
     def step(
         self, actions: np.ndarray
@@ -158,7 +189,7 @@ class PortfolioVectorEnv(VectorEnv):
         batch, n = self.batch, self.num_envs
         rows = batch.rows.copy()
         batch.step(actions)
-        observation, infos = batch.observe(), _stepped(batch, rows)
+        observation, infos = batch.observe(), stepped(batch, rows)
         rewards = batch.result.reward[:n].copy()
         terminated, truncated = batch.terminated.copy(), batch.truncated.copy()
         ended = terminated | truncated
@@ -196,7 +227,7 @@ class PortfolioVectorEnv(VectorEnv):
             final_info[name] = np.full(self.num_envs, None) if is_text else np.zeros(self.num_envs, values.dtype)
             final_info[name][which] = values
         self.batch.reset(which, self._generators)
-        begun = _standing(self.batch)
+        begun = standing(self.batch)
         merged: dict[str, Any] = {"final_obs": final_obs, "_final_obs": ended.copy()}
         merged |= {"final_info": _with_masks(final_info, ended), "_final_info": ended.copy()}
         for name, value in infos.items():
@@ -207,7 +238,7 @@ class PortfolioVectorEnv(VectorEnv):
         return self.batch.observe(), merged
 
 
-def _standing(batch: PortfolioBatch) -> dict[str, np.ndarray]:
+def standing(batch: PortfolioBatch) -> dict[str, np.ndarray]:
     """What an info says of the row an account stands on, N of each."""
     n = batch.n
     return {
@@ -217,19 +248,20 @@ def _standing(batch: PortfolioBatch) -> dict[str, np.ndarray]:
     }
 
 
-def _stepped(batch: PortfolioBatch, rows: np.ndarray) -> dict[str, np.ndarray]:
+def stepped(batch: PortfolioBatch, rows: np.ndarray) -> dict[str, np.ndarray]:
     """What an info says of the decision taken on `rows`, N of each."""
     n = batch.n
-    return _standing(batch) | {
+    return standing(batch) | {
         "row": rows,
         "log_return": batch.result.log_return[:n].copy(),
         "traded": batch.result.traded[:n] > 0,
     }
 
 
-def _first(infos: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Account 0's info: Python numbers, and an array (M,) of exposures."""
-    return {name: value[0] if value.ndim > 1 else value[0].item() for name, value in infos.items()}
+def account_infos(infos: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """The info of each of N accounts: Python numbers, and an array (M,) of exposures."""
+    columns = [list(value) if value.ndim > 1 else value.tolist() for value in infos.values()]
+    return [dict(zip(infos, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def _choose(mask: np.ndarray, there: np.ndarray, elsewhere: np.ndarray) -> np.ndarray:
@@ -242,6 +274,9 @@ def _with_masks(infos: dict[str, np.ndarray], mask: np.ndarray) -> dict[str, np.
     return infos | {f"_{name}": mask.copy() for name in infos}
 
 
-def _refuse_options(options: dict[str, Any] | None) -> None:
-    if options:
-        raise ConfigError("unknown-option", f"reset has no options, got {', '.join(options)}")
+def portfolio_options(options: dict[str, Any] | None) -> ResetOptions:
+    """The checked options of a reset; a portfolio trades all its symbols, so only `start` can be chosen."""
+    for name in options or {}:
+        if name != "start":
+            raise ConfigError("unknown-option", f"reset of a portfolio has no option '{name}'", needed="start")
+    return reset_options(options)

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from regimegym.common.checks import check_flag, check_positive
+from regimegym.common.checks import check_flag, check_kind, check_positive
 from regimegym.common.errors import ConfigError
-from regimegym.envs.settings import AccountSettings, EnvSettings, EpisodeSettings, RewardSettings
+from regimegym.envs.settings import AccountSettings, EnvSettings, EpisodeSettings, OrderSettings, RewardSettings
 from regimegym.envs.state import rule_record
 from regimegym.features.portfolio_tape import PortfolioTape
 
@@ -29,6 +29,7 @@ class PortfolioSettings:
         reward_scale: κ of the reward κ·ℓ; several instruments have no single regime.
         episode: window, length and start of the episodes; not the weights, `regimes` and `starts`,
             which speak of one instrument.
+        orders: exits and brakes, of each instrument; but the turnover budget is the account's.
 
     Raises:
         ConfigError: a setting is out of its range or not defined for several instruments.
@@ -38,8 +39,12 @@ class PortfolioSettings:
     allow_short: bool = False
     reward_scale: float = 100.0
     episode: EpisodeSettings = field(default_factory=EpisodeSettings)
+    orders: OrderSettings = field(default_factory=OrderSettings)
 
     def __post_init__(self) -> None:
+        check_kind("account", self.account, AccountSettings)
+        check_kind("episode", self.episode, EpisodeSettings)
+        check_kind("orders", self.orders, OrderSettings)
         for name, choices in (("sizing", SIZINGS), ("margin_check", MARGIN_CHECKS)):
             value = getattr(self.account, name)
             if value not in choices:
@@ -66,7 +71,7 @@ class PortfolioSettings:
         """
         self._check_costs(tape)
         reward = RewardSettings(kind="log_return", reward_scale=self.reward_scale)
-        return rule_record(EnvSettings(account=self.account, reward=reward))
+        return rule_record(EnvSettings(account=self.account, orders=self.orders, reward=reward))
 
     def _check_costs(self, tape: PortfolioTape) -> None:
         account = self.account

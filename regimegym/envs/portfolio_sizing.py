@@ -7,7 +7,8 @@ instrument without a target (NaN) is kept, and its last executed target takes it
 
 **When to trade.** `on_change`: when any w differs from its last executed target, all instruments
 that have a target are brought to it, so that the whole account stands at its weights; `always`:
-each instrument on its own, left alone within `band`.
+each instrument on its own, left alone within `band`. An instrument within its dead-band is left
+alone in both.
 
 **Sizing.** `pre_cost`: units* = w·E/P. `post_cost`: the weights hold after all costs,
 
@@ -36,10 +37,11 @@ from numba import njit
 from regimegym.envs import accounting, costs
 from regimegym.envs.state import ON_CHANGE, POST_COST
 
-# Rows of the scratch that one account at a time uses, (7, M) float64: mid price, half-spread, the
-# bar's volume, target weight (NaN keeps), whether it is ordered, its cost in money, its Δ units.
-MID, HALF_SPREAD, VOLUME, WEIGHT, ORDERED, COST, CHANGE = range(7)
-SCRATCH_ROWS = 7
+# Rows of the scratch that one account at a time uses, (9, M) float64: mid price, half-spread, the
+# bar's volume, target weight (NaN keeps), whether it is ordered, its cost in money, its Δ units, the
+# target that the brakes let through, and the units before the step.
+MID, HALF_SPREAD, VOLUME, WEIGHT, ORDERED, COST, CHANGE, TARGET, UNITS_T = range(9)
+SCRATCH_ROWS = 9
 
 
 @njit(cache=True, error_model="numpy")
@@ -78,7 +80,9 @@ def choose_legs(units: np.ndarray, last_targets: np.ndarray, equity: float, rule
         any_ordered |= ordered
     if any_ordered and rules.rebalance == ON_CHANGE:
         for j in range(len(units)):
-            scratch[ORDERED, j] = not np.isnan(scratch[WEIGHT, j])
+            weight = scratch[WEIGHT, j]
+            left_alone = accounting.is_in_dead_band(weight, equity, units[j], scratch[MID, j], rules)
+            scratch[ORDERED, j] = not np.isnan(weight) and not left_alone
     return any_ordered
 
 

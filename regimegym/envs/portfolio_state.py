@@ -11,11 +11,21 @@ import numpy as np
 from regimegym.envs.state import bar_records
 from regimegym.features.portfolio_tape import PortfolioTape
 
-ACCOUNT_ROWS = ("cash", "equity", "peak_equity", "start_equity", "decisions", "trades", "reward_sum", "done")
-CASH, EQUITY, PEAK_EQUITY, START_EQUITY, DECISIONS, TRADES, REWARD_SUM, DONE = range(len(ACCOUNT_ROWS))
+ACCOUNT_ROWS = (
+    "cash",
+    "equity",
+    "peak_equity",
+    "start_equity",
+    "decisions",
+    "trades",
+    "reward_sum",
+    "done",
+    "turnover",
+)
+CASH, EQUITY, PEAK_EQUITY, START_EQUITY, DECISIONS, TRADES, REWARD_SUM, DONE, TURNOVER = range(len(ACCOUNT_ROWS))
 
-LEG_ROWS = ("units", "exposure", "last_target")
-UNITS, EXPOSURE, LAST_TARGET = range(len(LEG_ROWS))
+LEG_ROWS = ("units", "exposure", "last_target", "entry_price", "bars_held")
+UNITS, EXPOSURE, LAST_TARGET, ENTRY_PRICE, BARS_HELD = range(len(LEG_ROWS))
 
 RESULT_ROWS = (
     "reward",
@@ -53,12 +63,13 @@ class PortfolioAccounts:
     """State of N accounts of M instruments, each at the mark of the row it stands on.
 
     Attributes:
-        values: (8, N) float64, one row per field of ACCOUNT_ROWS: cash (money, negative when
+        values: (9, N) float64, one row per field of ACCOUNT_ROWS: cash (money, negative when
             borrowed), V and its highest and first value (money), decisions and executed orders
-            since the start (an order may fill several instruments), sum of rewards, and 1.0 where
-            the account was liquidated.
-        legs: (3, N, M) float64, one row per field of LEG_ROWS: signed units, exposure
-            units·P/V (0 where V ≤ 0), last executed target weight.
+            since the start (an order may fill several instruments), sum of rewards, 1.0 where
+            the account was liquidated, and the turnover that counts against the budget.
+        legs: (5, N, M) float64, one row per field of LEG_ROWS: signed units, exposure
+            units·P/V (0 where V ≤ 0), last executed target weight, average fill price and marks
+            since the position was opened (both 0 when flat).
     """
 
     values: np.ndarray

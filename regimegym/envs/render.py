@@ -97,9 +97,10 @@ def _title(pen: Pen, history: EpisodeHistory) -> None:
     moment = str(np.datetime64(int(history.tape.timestamps[history.row]), "ns").astype("datetime64[m]")).replace(
         "T", " "
     )
-    symbol = history.tape.segment_of(history.row).symbol
+    segment = history.tape.segment_of(history.row)
     gained = history.equity[-1] / history.equity[0] - 1.0
-    text = f"{symbol}  {moment} UTC  equity {history.equity[-1]:,.2f} ({gained:+.2%})  fills {len(history.fills)}"
+    market = f"{segment.symbol} {segment.timeframe}"
+    text = f"{market}  {moment} UTC  equity {history.equity[-1]:,.2f} ({gained:+.2%})  fills {len(history.fills)}"
     pen[0].text((8 * ZOOM, 7 * ZOOM), text, INK, pen[1])
 
 

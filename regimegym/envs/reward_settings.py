@@ -122,7 +122,9 @@ class RewardSettings:
                 needed="an object with a method reward(step), such as rule._target_=my_module.MyReward",
             )
         if self.kind != "custom" and self.rule is not None:
-            raise ConfigError("idle-reward-rule", f"'rule' is given, and 'kind' is {self.kind}", needed="kind: custom")
+            raise ConfigError(
+                "idle-reward-rule", f"'rule' is {self.rule!r}, and 'kind' is {self.kind}", needed="kind: custom"
+            )
 
     def _check_no_pump(self) -> None:
         for name in (

@@ -1,7 +1,7 @@
 """TradingVecEnv: N accounts as one stable-baselines3 vector environment."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import gymnasium
@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from regimegym.common.checks import check_at_least
 from regimegym.envs.batch import AccountBatch, EpisodeEnd
+from regimegym.envs.batch_state import batch_state, load_batch_state
 from regimegym.envs.default_market import default_tape
 from regimegym.envs.outputs import Outputs, outputs_of, separate
 from regimegym.envs.reset_options import NO_OPTIONS, ResetOptions, reset_options
@@ -23,6 +24,7 @@ from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
 
 Indices = None | int | Iterable[int]
+SHARED = ("set_stage", "state", "load_state")  # methods that act on all accounts at once
 
 
 class TradingVecEnv(VecEnv):
@@ -87,6 +89,25 @@ class TradingVecEnv(VecEnv):
         """(N, A) bool, the admissible actions; see ActionTranslator.masks."""
         return self.batch.masks()
 
+    def state(self) -> dict[str, Any]:
+        """Everything that decides how the episodes go on, as plain numbers and arrays.
+
+        Stages set by `set_stage` are not in it: set them again, in their order, before `load_state`.
+        """
+        return {
+            "batch": batch_state(self.batch),
+            "generators": [generator.bit_generator.state for generator in self._generators],
+            "seeds": list(self._seeds),
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state`, for an environment built with the same arguments."""
+        load_batch_state(self.batch, state["batch"])
+        self._generators = [np_random(0)[0] for _ in state["generators"]]
+        for generator, saved in zip(self._generators, state["generators"], strict=True):
+            generator.bit_generator.state = saved
+        self._seeds = list(state["seeds"])
+
     def reset(self) -> dict[str, np.ndarray]:
         """Begin N episodes; seeds and options set before apply once."""
         options = [reset_options(option) for option in self._options]
@@ -138,15 +159,15 @@ class TradingVecEnv(VecEnv):
     def env_method(
         self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Call `action_masks` of each account, or `set_stage` once for all of them.
+        """Call `action_masks` of each account, or one of SHARED once for all of them.
 
         Raises:
             AttributeError: no other method belongs to the accounts.
         """
         which = list(self._get_indices(indices))
-        if method_name == "set_stage":
-            self.set_stage(*method_args, **method_kwargs)
-            return [None for _ in which]
+        if method_name in SHARED:
+            shared = getattr(self, method_name)(*method_args, **method_kwargs)
+            return [shared for _ in which]
         if method_name != "action_masks":
             raise AttributeError(f"TradingVecEnv has no method '{method_name}' of single accounts")
         masks = self.action_masks()

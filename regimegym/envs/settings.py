@@ -1,7 +1,7 @@
 """Settings of the environment, validated once at construction (DEFINITIONS §5 and §6)."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
 
 from regimegym.common.checks import (
@@ -9,6 +9,9 @@ from regimegym.common.checks import (
     check_between,
     check_choice,
     check_flag,
+    check_kind,
+    check_list,
+    check_mapping,
     check_not_negative,
     check_number,
     check_positive,
@@ -134,6 +137,7 @@ class ActionSettings:
     def __post_init__(self) -> None:
         check_choice("mode", self.mode, ACTION_MODES)
         check_flag("allow_short", self.allow_short)
+        check_list("ladder", self.ladder)
         steps = tuple(self.ladder)
         for i, weight in enumerate(steps):
             check_number(f"ladder[{i}]", weight, "a finite weight", lambda _: True)
@@ -195,9 +199,11 @@ class EpisodeSettings:
             names = _checked_regimes("regime_weights", self.regime_weights)
             object.__setattr__(self, "regime_weights", dict(zip(names, self.regime_weights.values(), strict=True)))
         if self.regimes is not None:
+            check_list("regimes", self.regimes)
             object.__setattr__(self, "regimes", _checked_regimes("regimes", self.regimes))
             _check_not_empty("regimes", self.regimes)
         if self.starts is not None:
+            check_list("starts", self.starts)
             object.__setattr__(self, "starts", tuple(_checked_start(start) for start in self.starts))
             _check_not_empty("starts", self.starts)
 
@@ -210,6 +216,7 @@ class EpisodeSettings:
         weights = getattr(self, name)
         if weights is None:
             return
+        check_mapping(name, weights)
         _check_not_empty(name, weights)
         for key, weight in weights.items():
             check_positive(f"{name}.{key}", weight)
@@ -260,6 +267,8 @@ class EnvSettings:
     episode: EpisodeSettings = field(default_factory=EpisodeSettings)
 
     def __post_init__(self) -> None:
+        for part in fields(self):
+            check_kind(part.name, getattr(self, part.name), part.default_factory)  # type: ignore[arg-type]
         leverage = self.account.max_leverage
         highest = max(abs(weight) for weight in self.action.ladder)
         if self.action.mode == "target":

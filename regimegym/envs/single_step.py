@@ -11,9 +11,10 @@ from regimegym.envs.batch import AccountBatch
 from regimegym.envs.custom_reward import apply_reward_rule
 from regimegym.envs.kernel import step_kernel
 from regimegym.envs.memory import at_address
-from regimegym.envs.observation import ACCOUNT_FIELDS, write_account_blocks, write_windows
+from regimegym.envs.observation import ACCOUNT_FIELDS, write_account_blocks
 from regimegym.envs.results import FILL, LOG_RETURN, MAX_FILLS, RESULT_ROWS, REWARD, TRADED
 from regimegym.envs.state import ACCOUNT_ROWS, BAR, DONE, EQUITY, EXPOSURE, RULES
+from regimegym.features.windows import write_windows
 
 ROOMS = 32  # observations that are allocated at once; one that is kept keeps its 31 neighbours
 MARKS = ("log_return", "equity", "exposure", "traded", "reward")

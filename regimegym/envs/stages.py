@@ -69,13 +69,18 @@ def check_same_spaces(settings: EnvSettings, new: EnvSettings) -> None:
         ("episode.window", settings.episode.window, new.episode.window),
         ("reward.max_trades_window", settings.reward.max_trades_window, new.reward.max_trades_window),
     ):
-        if value != old_value:
-            raise ConfigError(
-                "fixed-setting",
-                f"a stage cannot change '{name}'",
-                needed=f"{old_value}, as the environment was built",
-                found=str(value),
-            )
+        check_unchanged(name, old_value, value)
+
+
+def check_unchanged(name: str, old_value: object, value: object) -> None:
+    """Raise ConfigError where a stage changes the setting `name`."""
+    if value != old_value:
+        raise ConfigError(
+            "fixed-setting",
+            f"a stage cannot change '{name}'",
+            needed=f"{old_value}, as the environment was built",
+            found=str(value),
+        )
 
 
 def check_same_rows(tape: MarketTape, others: Sequence[MarketTape]) -> None:

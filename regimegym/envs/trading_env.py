@@ -151,6 +151,8 @@ class TradingEnv(gymnasium.Env):
             single = self._single = SingleStep(self.batch)
         target = self._target_of(action)
         observation, (log_return, equity, exposure, traded, reward), outcome = single.step(target)
+        if self.batch.recorder is not None:
+            self.batch.recorder.stepped()
         row = self._row
         info = {
             "row": row,

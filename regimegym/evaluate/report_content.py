@@ -117,7 +117,7 @@ def _as_returns(interval: Interval) -> Interval:
 def _facts(evaluation: Evaluation, context: ReportContext) -> dict[str, Any]:
     agent, account, action = evaluation.agent, evaluation.settings.account, evaluation.settings.action
     times = close_ms(agent)
-    names = ("fee_rate", "half_spread", "slippage", "fixed_fee", "borrow_rate", "spread_source")
+    names = ("fee_rate", "half_spread", "slippage", "impact", "fixed_fee", "borrow_rate", "spread_source")
     one_way = one_way_cost(account)
     costs = {name: getattr(account, name) for name in names}
     return {
@@ -151,7 +151,7 @@ def _facts(evaluation: Evaluation, context: ReportContext) -> dict[str, Any]:
 
 
 def one_way_cost(account: AccountSettings) -> float:
-    """Cost of one trade as a fraction of its value, without fixed fees and spreads quoted in the data."""
+    """Cost of one trade as a fraction of its value, without impact, fixed fees and spreads quoted in the data."""
     spread = 0.0 if account.spread_source == "bars" else account.half_spread
     return account.fee_rate + spread + account.slippage
 
@@ -165,6 +165,8 @@ def costs_words(costs: Mapping[str, Any], one_way: float) -> str:
     else:
         parts.insert(1, f"half spread {100 * costs['half_spread']:.3g} %")
         total = f"{100 * one_way:.3g} % per trade"
+    if costs["impact"]:
+        parts.append(f"impact up to {100 * costs['impact']:.3g} % by the share of the bar's volume")
     if costs["fixed_fee"]:
         parts.append(f"{costs['fixed_fee']:g} per fill")
     return f"{total}: {', '.join(parts)}"

@@ -60,9 +60,10 @@ class _Record:
         self.fills: list[list[tuple]] = [[] for _ in range(lane.n_accounts)]
         self.marks[0] = self.accounts.values[MARKS]
 
-    def step(self, k: int, rows: np.ndarray, actions: np.ndarray) -> None:
-        """Decision k, at `rows`, with the `actions` of this lane's accounts."""
-        targets = self.translator.targets(actions, len(rows))
+    def step(self, k: int, rows: np.ndarray, actions: np.ndarray, targets: np.ndarray | None) -> None:
+        """Decision k, at `rows`, with the `actions` of this lane's accounts, or the `targets` in their place."""
+        if targets is None:
+            targets = self.translator.targets(actions, len(rows))
         result = step_batch(self.bars, self.rules, rows, self.accounts, targets, self.out, self.reward_rule)
         self.marks[k + 1] = result.accounts.values[MARKS]
         self.steps[k] = result.values[STEPS]
@@ -127,7 +128,7 @@ def walk(bound: Bound, tape: MarketTape, lanes: Sequence[Lane], rows: RowRange) 
         taken = np.asarray(decision.action)
         actions.append(taken)
         for record, part in zip(records, parts, strict=True):
-            record.step(k, at[part], taken[part])
+            record.step(k, at[part], taken[part], None if decision.target is None else decision.target[part])
     all_actions = np.stack(actions)
     return [
         [_trajectory(tape, rows, record, all_actions[:, part], i) for i in range(len(record.accounts))]

@@ -1,6 +1,6 @@
 """Bars: the validated price history of one symbol."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from typing import Any
 
@@ -52,6 +52,13 @@ class Bars:
     def __len__(self) -> int:
         return len(self.timestamps)
 
+    def rows(self, start: int, stop: int) -> "Bars":
+        """The bars [start, stop), as views; not checked or copied again."""
+        part = object.__new__(Bars)
+        for name, value in self.__dict__.items():
+            part.__dict__[name] = value[start:stop] if isinstance(value, np.ndarray) else value
+        return part
+
     @property
     def fingerprint(self) -> str:
         """16 hex digits of SHA-256 over timestamps, prices, volume, spreads, and funding and sizes if any."""
@@ -66,6 +73,16 @@ class Bars:
                 digest.update(b"" if name == "funding_rate" else name.encode())
                 digest.update(array.tobytes())
         return digest.hexdigest()[:16]
+
+
+def last_bars(bars: Bars, count: int) -> Bars:
+    """The last `count` of `bars`, or all where there are fewer."""
+    arrays: dict[str, Any] = {
+        field.name: value[-count:]
+        for field in fields(bars)
+        if isinstance(value := getattr(bars, field.name), np.ndarray)
+    }
+    return replace(bars, **arrays)
 
 
 def freeze_arrays(record: Any) -> None:

@@ -31,7 +31,8 @@ KNOWN = {
     "high": ("high", "h", "high price", "adj high"),
     "low": ("low", "l", "low price", "adj low"),
     "close": ("close", "c", "adj close", "adjclose"),
-    "volume": ("volume", "vol", "v", "volume btc", "tick volume", "tickvol", "ticks"),
+    # MetaTrader 5 has TICKVOL beside VOL, and VOL is zero wherever there is no exchange.
+    "volume": ("volume", "tickvol", "tick volume", "vol", "v", "volume btc", "ticks"),
     "spread_open": ("spread open",),
     "spread_close": ("spread close",),
     "funding_rate": ("funding rate", "fundingrate", "funding"),
@@ -42,6 +43,7 @@ KNOWN = {
 }
 REQUIRED = ("timestamp", *PRICES)
 OPTIONAL = ", ".join(name for name in KNOWN if name not in REQUIRED)
+SYMBOLS = ("symbol", "ticker", "tic", "instrument")
 _NO_NUMBERS = re.compile(r"^\d+[.)] *")  # Alpha Vantage writes "1. open"
 
 
@@ -88,6 +90,30 @@ def recognise_columns(
         if ours not in positions:
             raise _missing(ours, ours, found, file, header_line, header)
     return positions
+
+
+def symbol_column(found: Sequence[str]) -> int | None:
+    """Position of a column that names the instrument of each row; None without one."""
+    names = [plain(name) for name in found]
+    return next((names.index(name) for name in SYMBOLS if name in names), None)
+
+
+def chosen_symbol(there: Sequence[str], symbol: str | None, file: str) -> str:
+    """The one of the several symbols `there` that the user asked for.
+
+    Raises:
+        DataError: `several-symbols` when he asked for none of them.
+    """
+    if symbol in there:
+        return str(symbol)
+    more = f", … ({len(there):,} in all)" if len(there) > 8 else ""
+    raise DataError(
+        "several-symbols",
+        f"{file} holds {len(there):,} symbols, bars are of one",
+        needed="data.symbol=NAME of one of them",
+        found=", ".join(there[:8]) + more,
+        nearest=None if symbol is None else nearest_name(symbol, there),
+    )
 
 
 def _check_key(ours: str, file: str) -> None:

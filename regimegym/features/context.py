@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
+from regimegym.common.errors import DataError
+from regimegym.features.alignment import close_times
 from regimegym.features.bars import Bars
 from regimegym.features.external import ExternalSeries
 from regimegym.features.feature import FeatureInputs
@@ -39,3 +43,24 @@ EMPTY = Context()
 def feature_inputs(bars: Bars, regimes: Regimes, context: Context = EMPTY) -> FeatureInputs:
     """Everything that a feature of `bars` may look at."""
     return FeatureInputs(bars, regimes, context.others, context.series, context.book, context.trades)
+
+
+def check_overlap(bars: Bars, context: Context) -> None:
+    """Raise DataError `no-overlap` when something beside the bars was never known while they ran."""
+    first, last = int(bars.timestamps[0]), int(close_times(bars)[-1])
+    spans = {f"the bars of {name}": close_times(other) for name, other in context.others.items()}
+    spans |= {f"the series '{name}'": series.published for name, series in context.series.items()}
+    spans |= {"the order book": context.book.times} if context.book is not None else {}
+    spans |= {"the trades": context.trades.times} if context.trades is not None else {}
+    for what, times in spans.items():
+        if not len(times) or times[0] > last or times[-1] < first:
+            raise DataError(
+                "no-overlap",
+                f"{what} and the bars of {bars.symbol} never meet in time",
+                needed=f"something between {_day(first)} and {_day(last)}",
+                found=f"{_day(times[0])} to {_day(times[-1])}" if len(times) else "nothing",
+            )
+
+
+def _day(ns: int) -> str:
+    return str(np.datetime64(int(ns), "ns").astype("datetime64[m]")).replace("T", " ")

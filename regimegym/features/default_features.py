@@ -7,7 +7,9 @@ import numpy as np
 from regimegym.common.regimes import REGIMES, Regime
 from regimegym.features import indicators
 from regimegym.features.feature import FeatureInputs, ewma_memory, feature, wilder_memory
-from regimegym.features.rolling import divide, ewma
+from regimegym.features.moving import ratio
+from regimegym.features.rolling import ewma
+from regimegym.features.steps import log_of, log_returns, squared_returns
 
 VOLATILITY_BARS = 60  # after one span the EWMA volatility rests on enough returns
 VOLATILITY_MEMORY = ewma_memory(60)
@@ -17,21 +19,16 @@ AVERAGE_SPANS = (5, 20, 60)
 
 def volatility(inputs: FeatureInputs) -> np.ndarray:
     """σ_t, the EWMA volatility per bar that changes are measured in, (T,)."""
-    return inputs.shared("volatility", lambda: indicators.ewma_volatility(inputs.bars.close))
-
-
-def log_close(inputs: FeatureInputs) -> np.ndarray:
-    """ln C_t, (T,)."""
-    return inputs.shared("log_close", lambda: np.log(inputs.bars.close))
+    return inputs.shared("volatility", lambda: indicators.root_ewma(squared_returns(inputs), 60.0))
 
 
 def in_volatility(inputs: FeatureInputs, change: np.ndarray, bars: float) -> np.ndarray:
     """A log change over `bars` bars in units of σ_t·√bars; 0 where the price has not moved."""
-    return divide(change, volatility(inputs) * np.sqrt(bars), 0.0)
+    return ratio(change, inputs.shared(("unit", bars), lambda: volatility(inputs) * np.sqrt(bars)), 0.0)
 
 
 def _return(inputs: FeatureInputs, horizon: int) -> np.ndarray:
-    return in_volatility(inputs, indicators.log_returns(inputs.bars.close, horizon), horizon)
+    return in_volatility(inputs, log_returns(inputs, horizon), horizon)
 
 
 for _horizon in (1, *HORIZONS):
@@ -49,7 +46,7 @@ def _relative_volatility(inputs: FeatureInputs) -> np.ndarray:
 
 
 def _average_gap(inputs: FeatureInputs, span: int) -> np.ndarray:
-    logs = log_close(inputs)
+    logs = log_of(inputs, "close")
     return in_volatility(inputs, logs - ewma(logs, span), span)
 
 
@@ -61,7 +58,8 @@ for _span in AVERAGE_SPANS:
 
 @feature("volatility_ratio", warm_up=120, memory=ewma_memory(120))
 def _volatility_ratio(inputs: FeatureInputs) -> np.ndarray:
-    return indicators.volatility_ratio(inputs.bars.close, fast=10, slow=120)
+    fast, slow = (indicators.root_ewma(squared_returns(inputs), span) for span in (10.0, 120.0))
+    return indicators.log_ratio(fast, slow)
 
 
 @feature("adx", warm_up=150, memory=wilder_memory(14))

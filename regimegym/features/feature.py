@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import ceil, log
 from typing import Any, TypeVar
 
@@ -9,12 +10,12 @@ import numpy as np
 
 from regimegym.common.checks import check_choice
 from regimegym.common.registry import Registry
-from regimegym.features.bars import Bars
+from regimegym.features.bars import NS_PER_DAY, Bars
 from regimegym.features.external import ExternalSeries
 from regimegym.features.regimes import Regimes
 
 SERIES = ("sentiment", "news", "mentions")  # names of external series that features know
-NEEDS = ("volume", "quotes", "sizes", "others", *SERIES, "book", "trades")
+NEEDS = ("volume", "quotes", "sizes", "others", *SERIES, "book", "trades", "intraday", "gaps")
 Shared = TypeVar("Shared")
 
 
@@ -58,9 +59,12 @@ class FeatureInputs:
         """Tell that the feature `name` has these values (T,), so that nobody computes it again."""
         self._memo["column", name] = values
 
-    @property
+    @cached_property
     def available(self) -> frozenset[str]:
-        """Which of NEEDS this data has; zeros throughout are no volume."""
+        """Which of NEEDS this data has; zeros throughout are no volume.
+
+        `intraday`: bars shorter than a day; `gaps`: a bar that opens elsewhere than the last one closed.
+        """
         bars = self.bars
         there = {
             "volume": bool(bars.volume.any()),
@@ -70,6 +74,8 @@ class FeatureInputs:
             **{name: name in self.series for name in SERIES},
             "book": self.book is not None,
             "trades": self.trades is not None,
+            "intraday": bars.timeframe_ns < NS_PER_DAY,
+            "gaps": bool((bars.open[1:] != bars.close[:-1]).any()),
         }
         return frozenset(name for name, is_there in there.items() if is_there)
 
@@ -100,6 +106,22 @@ class Feature:
     needs: tuple[str, ...] = ()
     scale_free: bool = True
 
+    def lacks(self, inputs: FeatureInputs) -> list[str]:
+        """What of NEEDS, or of the length of a bar, this data does not have."""
+        return sorted(set(self.needs) - inputs.available)
+
+    def out_of_proportion(self, bars: Bars) -> list[str]:
+        """What speaks against the feature on such bars; only sets that omit features ask."""
+        return []
+
+    def warm_up_on(self, inputs: FeatureInputs) -> int:
+        """Leading rows of `inputs` without a value; more than there are rows when there is none."""
+        return self.warm_up
+
+    def memory_on(self, timeframe_ns: int) -> int | None:
+        """`memory` where bars have this length."""
+        return self.memory
+
     def __post_init__(self) -> None:
         for need in self.needs:
             check_choice(f"needs of feature '{self.name}'", need, NEEDS)
@@ -125,8 +147,8 @@ def feature(
 
 
 def ewma_memory(span: float) -> int:
-    """Bars after which an exponential average of this span has forgotten all but 1e-12 of its start."""
-    return ceil(28.0 / -log(1.0 - 2.0 / (span + 1.0)))
+    """Bars after which an exponential average of this span has forgotten all but 1e-14 of its start."""
+    return ceil(34.0 / -log(1.0 - 2.0 / (span + 1.0)))
 
 
 def wilder_memory(window: int) -> int:

@@ -7,6 +7,7 @@ On prices that do not move every indicator holds its neutral value.
 
 import numpy as np
 import talib
+from numba import njit
 
 from regimegym.features.rolling import divide, ewma, rolling_mean_sd
 
@@ -23,9 +24,22 @@ def log_returns(close: np.ndarray, bars: int = 1) -> np.ndarray:
 
 def ewma_volatility(close: np.ndarray, span: float = 60.0) -> np.ndarray:
     """√ of the exponentially weighted mean of squared log returns per bar, (T,); NaN on row 0."""
-    out = np.full(len(close), np.nan)
-    out[1:] = np.sqrt(ewma(np.diff(np.log(close)) ** 2, span))
-    return _without_round_off(out)
+    return root_ewma(log_returns(close) ** 2, span)
+
+
+@njit(cache=True)
+def root_ewma(squares: np.ndarray, span: float) -> np.ndarray:
+    """√ of the exponentially weighted mean of `squares` (T,), whose row 0 is NaN and does not count.
+
+    0 where it is at round-off level (1e-9 per bar, DEFINITIONS §3).
+    """
+    out = np.empty(len(squares))
+    out[0] = np.nan
+    out[1:] = np.sqrt(ewma(squares[1:], span))
+    for t in range(1, len(out)):
+        if out[t] <= 1e-9:
+            out[t] = 0.0
+    return out
 
 
 def in_volatility(change: np.ndarray, close: np.ndarray, bars: float) -> np.ndarray:
@@ -35,7 +49,11 @@ def in_volatility(change: np.ndarray, close: np.ndarray, bars: float) -> np.ndar
 
 def volatility_ratio(close: np.ndarray, fast: float, slow: float) -> np.ndarray:
     """ln(σ_fast/σ_slow) of two EWMA volatilities, (T,); 0 where either is 0, NaN on row 0."""
-    quick, calm = ewma_volatility(close, fast), ewma_volatility(close, slow)
+    return log_ratio(ewma_volatility(close, fast), ewma_volatility(close, slow))
+
+
+def log_ratio(quick: np.ndarray, calm: np.ndarray) -> np.ndarray:
+    """ln(quick/calm) of two volatilities, (T,); 0 where either is 0."""
     ratio = divide(quick, calm, 1.0)
     return np.log(np.where(ratio > 0.0, ratio, 1.0)) + 0.0 * quick
 
@@ -59,18 +77,20 @@ def log_slope(close: np.ndarray, window: int = 14) -> np.ndarray:
     return talib.LINEARREG_SLOPE(np.log(close), timeperiod=window)
 
 
+@njit(cache=True)
 def trend_persistence(close: np.ndarray, window: int = 20) -> np.ndarray:
     """Signed length of the run of equal directions that ends at t, at most `window`, (T,).
 
     A zigzag gives ±1, a steady trend ±window, an unchanged price 0. NaN before `window` changes.
     """
-    direction = np.sign(np.diff(close))
-    starts = np.r_[True, direction[1:] != direction[:-1]]
-    steps = np.arange(len(direction))
-    run = steps - np.maximum.accumulate(np.where(starts, steps, 0)) + 1
     out = np.full(len(close), np.nan)
-    out[1:] = direction * np.minimum(run, window)
-    out[:window] = np.nan
+    run, last = 0, 0.0
+    for t in range(1, len(close)):
+        direction = np.sign(close[t] - close[t - 1])
+        run = run + 1 if direction == last else 1
+        last = direction
+        if t >= window:
+            out[t] = direction * min(run, window)
     return out
 
 
@@ -110,8 +130,3 @@ def rolling_z_score(values: np.ndarray, window: int) -> np.ndarray:
     mean, sd = rolling_mean_sd(values, window)
     sd = np.where(sd > ROUND_OFF * np.abs(mean), sd, 0.0 * mean)
     return divide(values - mean, sd, 0.0)
-
-
-def _without_round_off(volatility: np.ndarray) -> np.ndarray:
-    """Volatility with values at round-off level (1e-9 per bar, DEFINITIONS §3) set to 0."""
-    return np.where(volatility > 1e-9, volatility, 0.0 * volatility)

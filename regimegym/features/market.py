@@ -12,7 +12,7 @@ import numpy as np
 
 from regimegym.common.errors import ModelError, nearest_name
 from regimegym.features.bars import Bars
-from regimegym.features.feature import FeatureInputs
+from regimegym.features.context import EMPTY, Context, feature_inputs
 from regimegym.features.pipeline import FeatureSettings, FeatureTable, compute_features
 from regimegym.features.regimes import Regimes, RegimeSettings, classify_regimes
 from regimegym.features.scaling import Scaler
@@ -23,19 +23,28 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Market:
-    """Bars with their regimes and unscaled features, row by row the same T bars."""
+    """Bars with their regimes and unscaled features, row by row the same T bars, and what stood beside them."""
 
     bars: Bars
     regimes: Regimes
     table: FeatureTable
+    context: Context = EMPTY
 
 
 def prepare_market(
-    bars: Bars, regime_settings: RegimeSettings | None = None, feature_settings: FeatureSettings | None = None
+    bars: Bars,
+    regime_settings: RegimeSettings | None = None,
+    feature_settings: FeatureSettings | None = None,
+    context: Context = EMPTY,
 ) -> Market:
-    """Regimes and features of `bars`. Raises DataError when there are too few bars."""
+    """Regimes and features of `bars`, with what `context` lets them join.
+
+    Raises:
+        DataError: too few bars, or a feature lacks its input.
+    """
     regimes = classify_regimes(bars.close, regime_settings)
-    return Market(bars, regimes, compute_features(FeatureInputs(bars, regimes), feature_settings))
+    table = compute_features(feature_inputs(bars, regimes, context), feature_settings)
+    return Market(bars, regimes, table, context)
 
 
 def build_tape(market: Market, scaler: Scaler) -> MarketTape:

@@ -71,8 +71,8 @@ def _noise_prices(bars: Bars, cut: int, n: int, rng: np.random.Generator) -> dic
 
 
 def _positive(values: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """`n` positive numbers of another size than the mean of `values`, which may be all zeros."""
-    usual = float(values.mean()) or 1.0
+    """`n` positive numbers of another size than the mean of `values`; zeros where the source has none at all."""
+    usual = float(values.mean())
     return usual * rng.uniform(0.3, 3.0) * np.exp(rng.normal(0.0, 1.0, n))
 
 

@@ -1,17 +1,20 @@
 """From bars and regimes to a table of features."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
 
 from regimegym.common.checks import check_choice
-from regimegym.common.errors import ConfigError, DataError
+from regimegym.common.errors import ConfigError, DataError, nearest_name
 from regimegym.features.feature import FEATURES, Feature, FeatureInputs
-from regimegym.features.sets import DEFAULT_SET
+from regimegym.features.sets import DEFAULT_SET, SETS
 
 LOG = logging.getLogger(__name__)
+NAMED = 4  # names in a list before it says how many more there are
+HASHED_ROWS = 65_536  # at a time, so that hashing takes no second table
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,38 @@ class FeatureSettings:
             raise ConfigError("repeated-feature", f"'features.names' holds '{twice[0]}' twice")
 
 
+def feature_set(name: str, add: Sequence[str] = (), drop: Sequence[str] = (), missing: str = "omit") -> FeatureSettings:
+    """The settings of the named set with some features more or fewer.
+
+    Raises:
+        ConfigError: an unknown set or feature, or one to drop that the set does not hold.
+    """
+    if name not in SETS:
+        raise ConfigError(
+            "unknown-set",
+            f"there is no set of features '{name}'",
+            needed=f"one of {', '.join(SETS)}",
+            nearest=nearest_name(name, SETS),
+        )
+    absent = [feature for feature in drop if feature not in SETS[name]]
+    if absent:
+        raise ConfigError(
+            "nothing-to-drop",
+            f"'features.drop' names '{absent[0]}', which the set '{name}' does not hold",
+            nearest=nearest_name(absent[0], SETS[name]),
+        )
+    kept = (feature for feature in SETS[name] if feature not in drop)
+    return FeatureSettings((*kept, *add), missing)
+
+
 @dataclass(frozen=True, eq=False)
 class FeatureTable:
     """Unscaled features of T bars; every array is read-only.
 
     Attributes:
         timestamps: (T,) int64 UTC nanoseconds, start of the bar.
-        values: (T, F) float64; NaN on the first `warm_up` rows, finite on all others.
+        values: (T, F) float64, each column in one piece of memory; NaN on the first `warm_up` rows,
+            finite on all others.
         names: F feature names, in column order.
         warm_up: number of leading rows without values.
     """
@@ -58,7 +86,7 @@ class FeatureTable:
 
     def __post_init__(self) -> None:
         for name in ("timestamps", "values"):
-            frozen = np.ascontiguousarray(getattr(self, name)).view()
+            frozen = np.asarray(getattr(self, name)).view()
             frozen.flags.writeable = False
             object.__setattr__(self, name, frozen)
 
@@ -70,7 +98,8 @@ class FeatureTable:
         """16 hex digits of SHA-256 over timestamps, names and values."""
         digest = sha256(self.timestamps.tobytes())
         digest.update("\n".join(self.names).encode())
-        digest.update(self.values.tobytes())
+        for start in range(0, len(self), HASHED_ROWS):
+            digest.update(np.ascontiguousarray(self.values[start : start + HASHED_ROWS]).data)
         return digest.hexdigest()[:16]
 
 
@@ -86,22 +115,30 @@ def compute_features(inputs: FeatureInputs, settings: FeatureSettings | None = N
     """
     bars = inputs.bars
     features = usable_features(inputs, settings or FeatureSettings())
-    longest = max(features, key=lambda feature: feature.warm_up)
-    warm_up = max(longest.warm_up, inputs.regimes.warm_up)
-    if len(bars) <= warm_up:
+    warm_up = _warm_up(inputs, features)
+    values = np.empty((len(features), len(bars)))  # a column is written in one piece
+    for column, feature in zip(values, features, strict=True):
+        column[:] = feature.compute(inputs)
+        inputs.put_column(feature.name, column)
+    values[:, :warm_up] = np.nan
+    names = tuple(feature.name for feature in features)
+    _check_finite(values, names, warm_up)
+    return FeatureTable(bars.timestamps, values.T, names, warm_up)
+
+
+def _warm_up(inputs: FeatureInputs, features: Sequence[Feature]) -> int:
+    """Rows until all `features` and the regimes are there. Raises DataError when no row is left."""
+    rows = {feature.name: feature.warm_up_on(inputs) for feature in features}
+    longest = max(rows, key=rows.__getitem__)
+    warm_up, n_bars = max(rows[longest], inputs.regimes.warm_up), len(inputs)
+    if n_bars <= warm_up:
         raise DataError(
             "too-few-bars",
-            f"{bars.symbol} has {len(bars):,} bars and the features need {warm_up + 1:,}",
-            needed=f"more than {warm_up:,} bars (warm-up of '{longest.name}' and of the regimes)",
-            found=f"{len(bars):,} bars",
+            f"{inputs.bars.symbol} has {n_bars:,} bars and the features need {warm_up + 1:,}",
+            needed=f"more than {warm_up:,} bars (warm-up of '{longest}' and of the regimes)",
+            found=f"{n_bars:,} bars",
         )
-    values = np.empty((len(bars), len(features)))
-    for i, feature in enumerate(features):
-        values[:, i] = feature.compute(inputs)
-    values[:warm_up] = np.nan
-    names = tuple(feature.name for feature in features)
-    _check_finite(values[warm_up:], names, warm_up)
-    return FeatureTable(bars.timestamps, values, names, warm_up)
+    return warm_up
 
 
 def usable_features(inputs: FeatureInputs, settings: FeatureSettings) -> list[Feature]:
@@ -111,27 +148,38 @@ def usable_features(inputs: FeatureInputs, settings: FeatureSettings) -> list[Fe
         DataError: `missing-inputs`, which lists the features and what they lack.
     """
     features = [FEATURES.get(name) for name in settings.names]
-    available = inputs.available
-    lacking = {f.name: sorted(set(f.needs) - available) for f in features if set(f.needs) - available}
+    lacking = {f.name: found for f in features if (found := f.lacks(inputs))}
+    if settings.missing == "omit":
+        lacking |= {f.name: found for f in features if (found := f.out_of_proportion(inputs.bars))}
     if not lacking:
         return features
-    listed = ", ".join(f"{name} ({', '.join(needs)})" for name, needs in lacking.items())
+    listed = _by_reason(lacking)
     if settings.missing == "raise" or len(lacking) == len(features):
         raise DataError(
             "missing-inputs",
             f"{inputs.bars.symbol} lacks what {len(lacking)} of the features need: {listed}",
             needed=", ".join(sorted({need for needs in lacking.values() for need in needs})),
-            found=", ".join(sorted(available)) or "prices only",
+            found=", ".join(sorted(inputs.available)) or "prices only",
             help=("leave them out of features.names, or set features.missing=omit",),
         )
     LOG.info("%s: %d features omitted for lack of input: %s", inputs.bars.symbol, len(lacking), listed)
     return [feature for feature in features if feature.name not in lacking]
 
 
+def _by_reason(lacking: Mapping[str, Sequence[str]]) -> str:
+    """`rsi, adx (volume); …`, of each reason the first few names."""
+    names: dict[str, list[str]] = {}
+    for name, needs in lacking.items():
+        names.setdefault(", ".join(needs), []).append(name)
+    return "; ".join(
+        f"{', '.join(found[:NAMED])}{f' and {len(found) - NAMED} more' if len(found) > NAMED else ''} ({reason})"
+        for reason, found in names.items()
+    )
+
+
 def _check_finite(values: np.ndarray, names: tuple[str, ...], warm_up: int) -> None:
-    if not np.isfinite(values).all():
-        row, column = np.argwhere(~np.isfinite(values))[0]
-        raise DataError(
-            "feature-not-finite",
-            f"feature '{names[column]}' is {values[row, column]} on row {row + warm_up}, after its warm-up",
-        )
+    for column, name in zip(values, names, strict=True):
+        bad = np.flatnonzero(~np.isfinite(column[warm_up:]))
+        if len(bad):
+            row = warm_up + int(bad[0])
+            raise DataError("feature-not-finite", f"feature '{name}' is {column[row]} on row {row}, after its warm-up")

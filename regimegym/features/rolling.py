@@ -2,7 +2,6 @@
 
 import numpy as np
 from numba import njit
-from scipy.signal import lfilter
 
 
 @njit(cache=True)
@@ -35,14 +34,20 @@ def rolling_mean_sd(values: np.ndarray, window: int) -> tuple[np.ndarray, np.nda
     return mean, sd
 
 
+@njit(cache=True)
 def ewma(values: np.ndarray, span: float) -> np.ndarray:
     """Exponentially weighted mean (T,) with α = 2/(span + 1) and weights that sum to 1 from the start.
 
     Equals pandas' `ewm(span=span, adjust=True).mean()`.
     """
     keep = 1.0 - 2.0 / (span + 1.0)
-    weights = lfilter([1.0], [1.0, -keep], np.ones(len(values)))
-    return lfilter([1.0], [1.0, -keep], values) / weights
+    out = np.empty(len(values))
+    total, weights = 0.0, 0.0
+    for t in range(len(values)):
+        total = values[t] + keep * total
+        weights = 1.0 + keep * weights
+        out[t] = total / weights
+    return out
 
 
 def divide(numerator: np.ndarray, denominator: np.ndarray, otherwise: float) -> np.ndarray:

@@ -69,7 +69,7 @@ def fit_scaler(table: FeatureTable, rows: RowRange, clip: float = 5.0) -> Scaler
 
     Raises DataError `too-few-bars` when fewer than two such rows are left.
     """
-    values = table.values[max(rows.start, table.warm_up) : rows.stop]
+    values = np.ascontiguousarray(table.values[max(rows.start, table.warm_up) : rows.stop])  # sums row by row
     if len(values) < 2:
         raise DataError(
             "too-few-bars",

@@ -1,13 +1,14 @@
 """Where bars come from: the targets of the config group `data`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from regimegym.common.errors import DataError
 from regimegym.common.seeding import generator
 from regimegym.features.bars import Bars
 from regimegym.features.loading import load_bars
-from regimegym.features.synthetic import learning  # noqa: F401  # registers its worlds
-from regimegym.features.synthetic.world import WorldSettings, draw_world
+from regimegym.features.synthetic.catalogue import draw_world
+from regimegym.features.synthetic.world import WorldSettings
 from regimegym.features.synthetic.worlds import (
     RegimeMarketSettings,
     random_walk_bars,
@@ -22,6 +23,7 @@ def file(
     columns: Mapping[str, str] | None = None,
     timezone: str = "UTC",
     periods_per_year: float | None = None,
+    dialect: str | None = None,
 ) -> Bars:
     """Bars of a CSV or Parquet file; arguments as in `load_bars`. Raises DataError without a path."""
     if not path:
@@ -31,7 +33,7 @@ def file(
             needed="data.path=FILE (.csv or .parquet)",
             help=("regime-gym train data=file data.path=prices.csv",),
         )
-    return load_bars(path, symbol, columns, timezone, periods_per_year)
+    return load_bars(path, symbol, columns, timezone, periods_per_year, dialect)
 
 
 def synthetic(n_bars: int = 40_000, market_seed: int = 7, settings: RegimeMarketSettings | None = None) -> Bars:
@@ -59,4 +61,7 @@ def world(
     name: str = "regime", n_bars: int = 26_000, market_seed: int = 7, settings: WorldSettings | None = None
 ) -> Bars:
     """A world by its name (docs/worlds.md), without its truth; see `draw_world`."""
-    return draw_world(name, n_bars, generator(market_seed, f"world-{name}"), settings).bars
+    bars = draw_world(name, n_bars, generator(market_seed, f"world-{name}"), settings).bars
+    return replace(
+        bars, source=f"world({name=}, {n_bars=}, {market_seed=}{'' if settings is None else f', {settings}'})"
+    )

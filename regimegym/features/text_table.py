@@ -1,7 +1,8 @@
 """A delimited text file as columns of text, with the line of every row."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -11,35 +12,46 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from regimegym.common.errors import DataError
+from regimegym.features.dialects import STAMP, Dialect, headerless_columns
 
 DELIMITERS = (",", ";", "\t", "|")
 HEAD_LINES = 10  # a header stands within the first lines: vendors put a link or comment above it
 MISSING = ("", "nan", "null", "none", "na", "n/a", "-")
-# Exports without a header, by number of columns.
-HEADERLESS = {
-    7: ("date", "time", "open", "high", "low", "close", "volume"),  # MetaTrader 4
-    12: ("open time", "open", "high", "low", "close", "volume", *(f"binance {i}" for i in range(6))),
-}
-LOOKS_LIKE_DATA = re.compile(r"^\d[\d.:/\- ]*$")
+QUOTED = re.compile(r'"[^"]*"')  # a quoted cell may hold the delimiter
 
 
 @dataclass(frozen=True)
 class Header:
-    """The header line: its text, the names in it, and how many lines stand before the first row."""
+    """The header line: its text, the names in it, and how many lines stand before the first row.
+
+    `tickers` holds the instrument of each column where a second line says it (yfinance).
+    """
 
     names: tuple[str, ...]
     text: str
     line: int
     skip: int
     delimiter: str
+    tickers: tuple[str, ...] = ()
+
+    def of_ticker(self, ticker: str) -> "Header":
+        """The header in which columns of other instruments have no name."""
+        names = [name if t in ("", ticker) else "" for name, t in zip(self.names, self.tickers, strict=True)]
+        return replace(self, names=tuple(names))
 
 
 @dataclass(frozen=True)
 class TextTable:
-    """Cells as text without surrounding blanks, one array per wanted column; `lines` (T,) of each row."""
+    """Cells as text without surrounding blanks, one array per wanted column.
+
+    Attributes:
+        lines: (T,) line of each row in the file, 1 for the first.
+        ragged: lines that are no row of the table, each with its number of cells.
+    """
 
     cells: tuple[pa.Array, ...]
     lines: np.ndarray
+    ragged: tuple[tuple[int, int], ...] = ()
 
 
 def read_text(path: Path, file: str) -> bytes:
@@ -60,37 +72,54 @@ def read_text(path: Path, file: str) -> bytes:
     return body
 
 
-def read_header(body: bytes) -> Header:
-    """Find the header among the first lines, and the delimiter."""
+def read_header(body: bytes, dialect: Dialect | None = None) -> Header:
+    """Find the header among the first lines, and the delimiter; `dialect` where the user named it."""
     lines = [line.decode("utf-8", "replace").rstrip("\r") for line in body.split(b"\n", HEAD_LINES)[:HEAD_LINES]]
-    delimiter = max(DELIMITERS, key=lambda d: max(line.count(d) for line in lines))
-    most = max(line.count(delimiter) for line in lines)
-    index = next(i for i, line in enumerate(lines) if line.count(delimiter) == most and line.strip())
+    delimiter = max(DELIMITERS, key=lambda d: _regularity(lines, d))
+    most = max(_count(line, delimiter) for line in lines)
+    index = next(i for i, line in enumerate(lines) if _count(line, delimiter) == most and line.strip())
     names = tuple(cell.strip().strip('"') for cell in lines[index].split(delimiter))
-    if LOOKS_LIKE_DATA.match(names[0]) and len(names) in HEADERLESS:
-        return Header(HEADERLESS[len(names)], lines[index], index + 1, index, delimiter)
-    skip = index + 1
+    named = dialect.columns if dialect is not None else None
+    if named is not None and len(named) == len(names) and any(STAMP.match(cell) for cell in names):
+        return Header(named, lines[index], index + 1, index, delimiter)
+    known = headerless_columns(list(names))
+    if known is not None:
+        return Header(known, lines[index], index + 1, index, delimiter)
     if names[0].lower() == "price" and len(lines) > index + 2 and lines[index + 2].lower().startswith("date"):
-        names, skip = ("Date", *names[1:]), index + 3  # yfinance: Price / Ticker / Date lines
-    return Header(names, lines[index], index + 1, skip, delimiter)
+        # yfinance: Price / Ticker / Date lines
+        tickers = tuple(cell.strip() for cell in lines[index + 1].split(delimiter))
+        tickers = ("", *tickers[1:]) if len(tickers) == len(names) else ()
+        return Header(("Date", *names[1:]), lines[index], index + 1, index + 3, delimiter, tickers)
+    return Header(names, lines[index], index + 1, index + 1, delimiter)
+
+
+def _count(line: str, delimiter: str) -> int:
+    return QUOTED.sub("", line).count(delimiter)
+
+
+def _regularity(lines: list[str], delimiter: str) -> tuple[int, int]:
+    """How many lines have the most delimiters, and how many those are: 1,5;2,5 has as many commas as semicolons."""
+    counts = [_count(line, delimiter) for line in lines]
+    return (counts.count(max(counts)) if max(counts) else 0, max(counts))
 
 
 def read_cells(body: bytes, header: Header, wanted: list[int], file: str) -> TextTable:
     """Cells of the columns `wanted` (positions in the header); blank lines are passed over.
 
-    Raises DataError `ragged-line`, `unreadable-text` when the lines cannot be taken apart.
+    Raises DataError `unreadable-text` when the lines cannot be taken apart at all.
     """
-    table = _parse(body, header, wanted, file)
+    table, ragged = _parse(body, header, wanted, file)
     columns = [pc.utf8_trim_whitespace(column.combine_chunks()) for column in table.columns]
-    lines = np.arange(len(table)) + header.skip + 1
+    lines = np.arange(len(table) + len(ragged)) + header.skip + 1
+    lines = np.delete(lines, [line - header.skip - 1 for line, _ in ragged])
     blank = np.ones(len(table), dtype=bool)
     for column in columns:
         blank &= pc.equal(column, "").to_numpy(zero_copy_only=False)
     kept = pa.array(~blank)
-    return TextTable(tuple(column.filter(kept) for column in columns), lines[~blank])
+    return TextTable(tuple(column.filter(kept) for column in columns), lines[~blank], ragged)
 
 
-def _parse(body: bytes, header: Header, wanted: list[int], file: str) -> pa.Table:
+def _parse(body: bytes, header: Header, wanted: list[int], file: str) -> tuple[pa.Table, tuple[tuple[int, int], ...]]:
     ragged: list[tuple[int, int]] = []
 
     def note(row: pa_csv.InvalidRow) -> str:
@@ -111,13 +140,11 @@ def _parse(body: bytes, header: Header, wanted: list[int], file: str) -> pa.Tabl
         table = pa_csv.read_csv(BytesIO(body), read, parse, as_text)
     except pa.ArrowInvalid as error:
         raise DataError("unreadable-text", f"{file} cannot be taken apart into cells", found=str(error)) from error
-    if ragged:
-        raise _ragged(ragged, len(names), file)
-    return table
+    return table, tuple(ragged)
 
 
-def _ragged(lines: list[tuple[int, int]], n_columns: int, file: str) -> DataError:
-    """`lines`: (line, number of cells) of those that do not fit."""
+def ragged_lines(lines: Sequence[tuple[int, int]], n_columns: int, file: str) -> DataError:
+    """The error for `lines` that do not fit: (line, number of cells) of each."""
     line, n_cells = lines[0]
     return DataError(
         "ragged-line",
@@ -128,8 +155,10 @@ def _ragged(lines: list[tuple[int, int]], n_columns: int, file: str) -> DataErro
     )
 
 
-def cells_to_floats(cells: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+def cells_to_floats(cells: pa.Array, decimal: str = ".") -> tuple[np.ndarray, np.ndarray]:
     """Text to float64 (T,), exactly rounded; NaN where a cell is missing, and rows that are no number."""
+    if decimal == ",":
+        cells = pc.replace_substring(pc.replace_substring(cells, ".", ""), ",", ".")
     try:
         return pc.cast(cells, pa.float64()).to_numpy(zero_copy_only=False), np.empty(0, dtype=np.int64)
     except pa.ArrowInvalid:
@@ -138,11 +167,24 @@ def cells_to_floats(cells: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return np.array([np.nan if value is None else value for value in values]), wrong
 
 
-def _number(text: str) -> float | None:
+def _number(text: str | None) -> float | None:
     """The number, NaN for a missing one, None for other text."""
-    if text.lower() in MISSING:
+    if text is None or text.lower() in MISSING:
         return float("nan")
     try:
         return None if "_" in text else float(text)
     except ValueError:
         return None
+
+
+def why_no_number(text: str) -> str:
+    """What a cell that is no number may be: the usual ways of writing 1234.5."""
+    if re.fullmatch(r"-?\d+,\d+", text):
+        return f"a decimal comma? data.dialect=decimal_comma reads it so; otherwise write {text.replace(',', '.')}"
+    if re.fullmatch(r"-?\d{1,3}(,\d{3})+(\.\d+)?", text):
+        return f"write {text.replace(',', '')}, without thousands separators"
+    if re.fullmatch(r"-?\d{1,3}(\.\d{3})+,\d+", text):
+        return "data.dialect=decimal_comma reads it"
+    if re.fullmatch(r"[$€£¥]\s?-?[\d.,]+|-?[\d.,]+\s?([$€£¥%KMB]|[A-Z]{3})", text):
+        return "write the number alone, without a unit"
+    return ""

@@ -1,6 +1,6 @@
 """The data contract of bars: every violation named with its file, row and column."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,26 +15,32 @@ from regimegym.features.timestamps import NAT
 
 EDGE_TOLERANCE = 1e-6  # adjusted prices leave their bar by float round-off; relative
 SHOWN = 3
+CONTRACT = "strictly increasing times, finite prices > 0, low ≤ open, close ≤ high, volume ≥ 0"
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where rows come from: the file and, for text files, the line of each row (1 = first line)."""
+    """Where rows come from: the file and, for text files, the line of each row (1 = first line).
+
+    Where rows were sorted, `lines` holds their numbers in the file and `unit` says what is counted.
+    """
 
     file: str
     lines: np.ndarray | None = None
+    unit: str = "line"
 
     def place(self, row: int) -> str:
         """`line 17` of a text file, else `row 15`, counted from 0."""
-        return f"row {row}" if self.lines is None else f"line {self.lines[row]}"
+        return f"row {row}" if self.lines is None else f"{self.unit} {self.lines[row]}"
 
 
 class Broken(NamedTuple):
-    """One broken rule: its name, the rows (0 = first) and what to say about a row."""
+    """One broken rule: its name, the rows (0 = first), what to say about a row, and the column it is about."""
 
     name: str
     rows: np.ndarray
     text: Callable[[int], str]
+    column: str = ""
 
 
 def bars_from_arrays(
@@ -71,9 +77,9 @@ def bars_from_arrays(
     if periods_per_year is not None:
         check_positive("data.periods_per_year", periods_per_year)
     columns = {"volume": np.zeros(n_rows), **columns}
-    broken = [*(unreadable or []), *find_broken_rules(columns)]
+    broken = find_broken_rules(columns, unreadable or [])
     if broken:
-        raise _error(broken, origin)
+        raise broken_rules_error(broken, origin)
     edges = (columns["open"], columns["close"])
     times = columns["timestamp"]
     return Bars(
@@ -95,19 +101,31 @@ def bars_from_arrays(
     )
 
 
-def find_broken_rules(columns: dict[str, np.ndarray]) -> list[Broken]:
-    """Every broken rule of the data contract; `columns` as in `bars_from_arrays`."""
+def find_broken_rules(columns: dict[str, np.ndarray], known: Sequence[Broken] = ()) -> list[Broken]:
+    """Every broken rule of the data contract.
+
+    Args:
+        columns: as in `bars_from_arrays`.
+        known: what reading the file has found; it comes first, and a cell that it names is not named again.
+    """
     rules = [*_time_rules(columns["timestamp"]), *_bar_rules(columns)]
     for name, values in columns.items():
         if name != "timestamp":
             rules += _number_rules(name, values)
-    return [rule for rule in rules if len(rule.rows)]
+    for found in known:
+        rules = [
+            rule._replace(rows=np.setdiff1d(rule.rows, found.rows)) if rule.column == found.column else rule
+            for rule in rules
+        ]
+    return [*known, *(rule for rule in rules if len(rule.rows))]
 
 
 def _time_rules(times: np.ndarray) -> list[Broken]:
     known = (times[1:] != NAT) & (times[:-1] != NAT)
     return [
-        Broken("unreadable-date", np.flatnonzero(times == NAT), lambda i: "column 'timestamp' holds no date"),
+        Broken(
+            "unreadable-date", np.flatnonzero(times == NAT), lambda i: "column 'timestamp' holds no date", "timestamp"
+        ),
         Broken(
             "duplicate-timestamps",
             np.flatnonzero(known & (times[1:] == times[:-1])) + 1,
@@ -135,9 +153,10 @@ def _number_rules(name: str, values: np.ndarray) -> list[Broken]:
             "missing-value",
             np.flatnonzero(np.isnan(values)),
             lambda i: f"column '{name}' holds no value (NaN)",
+            name,
         ),
-        Broken("not-finite", np.flatnonzero(np.isinf(values)), lambda i: f"column '{name}' holds {values[i]}"),
-        Broken(rule, np.flatnonzero(bad), lambda i: f"column '{name}' must be {sign}, is {values[i]:.10g}"),
+        Broken("not-finite", np.flatnonzero(np.isinf(values)), lambda i: f"column '{name}' holds {values[i]}", name),
+        Broken(rule, np.flatnonzero(bad), lambda i: f"column '{name}' must be {sign}, is {values[i]:.10g}", name),
     ]
 
 
@@ -177,7 +196,7 @@ def _time(ns: np.int64) -> str:
     return str(np.datetime64(int(ns), "ns").astype("datetime64[s]")).replace("T", " ")
 
 
-def _error(broken: list[Broken], origin: Origin) -> DataError:
+def broken_rules_error(broken: Sequence[Broken], origin: Origin, needed: str = CONTRACT) -> DataError:
     """One message for all broken rules, the earliest rows first."""
     first = sorted(((int(row), rule) for rule in broken for row in rule.rows[:SHOWN]), key=lambda found: found[0])
     sentences = [f"{origin.file}, {origin.place(row)}: {rule.text(row)}" for row, rule in first[:SHOWN]]
@@ -187,6 +206,6 @@ def _error(broken: list[Broken], origin: Origin) -> DataError:
         first[0][1].name,
         sentences[0],
         place=[*sentences, *more],
-        needed="strictly increasing times, finite prices > 0, low ≤ open, close ≤ high, volume ≥ 0",
+        needed=needed,
         found=f"{count:,} violation{'s' if count > 1 else ''}",
     )

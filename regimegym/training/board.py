@@ -15,6 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from regimegym.training.figure import equity_figure
+from regimegym.training.replay_scalars import REPLAY_CHARTS
 
 AGENT = "agent"
 REGIME_TAGS = ("regime/uptrend", "regime/downtrend", "regime/plateau", "regime/oscillating")
@@ -24,10 +25,10 @@ BASELINES = ("buy_and_hold", "flat", "random", "ma_cross")
 
 
 class Board:
-    """Writer of the event files in `folder`."""
+    """Writer of the event files in `folder`; events from `purge_step` on, of a process that was killed, are dropped."""
 
-    def __init__(self, folder: str | Path) -> None:
-        self._writer = SummaryWriter(str(folder), flush_secs=10)
+    def __init__(self, folder: str | Path, purge_step: int | None = None) -> None:
+        self._writer = SummaryWriter(str(folder), flush_secs=10, purge_step=purge_step)
 
     def layout(self) -> None:
         """Write the custom charts; once per run."""
@@ -38,6 +39,7 @@ class Board:
                 "agent against baselines, log return": ["Multiline", against],
             },
             "regimes": {"regime mix": ["Multiline", [f"{tag}$" for tag in REGIME_TAGS]]},
+            "replay": REPLAY_CHARTS,
         }
         self._writer.add_custom_scalars(charts)
 

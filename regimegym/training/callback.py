@@ -4,7 +4,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -14,6 +14,7 @@ from regimegym.common.regimes import N_REGIMES
 from regimegym.training.board import REGIME_TAGS, Board
 from regimegym.training.display import Snapshot, TrainingDisplay, ValidationLine
 from regimegym.training.episodes import NAN, EpisodeStats
+from regimegym.training.replay_scalars import replay_scalars
 
 LOSSES = 100  # latest losses in the displayed mean
 SCALARS_EVERY = 1_000  # steps between two rows of scalars
@@ -66,6 +67,31 @@ class TrainingCallback(BaseCallback):
         self.best = -math.inf  # validation log return
         self.best_step = 0
         self._without_best = 0
+
+    def state(self) -> dict[str, Any]:
+        """What decides about validation and the best model, and the running statistics; plain."""
+        return {
+            "calls": self.n_calls,
+            "episodes": self._episodes.rows(),
+            "regime_counts": self._regime_counts.copy(),
+            "next_validation": self._next_validation,
+            "next_scalars": self._next_scalars,
+            "losses": list(self._losses),
+            "best": self.best,
+            "best_step": self.best_step,
+            "without_best": self._without_best,
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state`."""
+        self.n_calls = state["calls"]
+        self._episodes.load_rows(state["episodes"])
+        self._regime_counts[:] = state["regime_counts"]
+        self._next_validation = state["next_validation"]
+        self._next_scalars = state["next_scalars"]
+        self._losses.extend(state["losses"])
+        self.best, self.best_step = state["best"], state["best_step"]
+        self._without_best = state["without_best"]
 
     def _on_rollout_start(self) -> None:
         self._clock.switch("env")
@@ -159,6 +185,7 @@ class TrainingCallback(BaseCallback):
             "rollout/trades_per_1000_bars": episodes.trades_per_1000,
             "time/steps_per_second": self.num_timesteps / self._clock.elapsed,
             **dict(zip(REGIME_TAGS, self._regime_shares(), strict=False)),
+            **replay_scalars(self.model),
         }
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,6 +60,14 @@ class EpisodeStats:
                 length,
             )
         )
+
+    def rows(self) -> list[tuple[float, ...]]:
+        """What is filed, plain; `load_rows` takes it back."""
+        return list(self._rows)
+
+    def load_rows(self, rows: Iterable[Iterable[float]]) -> None:
+        """The inverse of `rows`."""
+        self._rows.extend(tuple(row) for row in rows)
 
     def summary(self) -> EpisodeSummary:
         """Latest values, means and standard errors (sd / √n, ddof 1; NaN below two episodes)."""

@@ -7,7 +7,10 @@ from omegaconf import DictConfig
 from regimegym.common.seeding import integer_seed
 from regimegym.envs.sb3_vec_env import TradingVecEnv
 from regimegym.envs.settings import EnvSettings
+from regimegym.features.bars import Bars
+from regimegym.features.context import EMPTY, Context, check_overlap
 from regimegym.features.market import Market, build_tape, prepare_market
+from regimegym.features.pipeline import FeatureSettings
 from regimegym.features.regime_fit import fit_regimes, regime_shares
 from regimegym.features.regimes import RegimeSettings
 from regimegym.features.scaling import Scaler, fit_scaler
@@ -58,20 +61,36 @@ def build_experiment(config: DictConfig) -> Experiment:
     Raises:
         DataError, ConfigError: with file, row, column, or setting and the value that came.
     """
+    return experiment_on(config, *load_data(config))
+
+
+def load_data(config: DictConfig) -> tuple[Bars, Context]:
+    """The bars, and what stands beside them."""
+    bars: Bars = build(config.data)
+    # Runs of earlier versions have no context.
+    context: Context = EMPTY if config.get("context") is None else build(config.context)
+    check_overlap(bars, context)
+    return bars, context
+
+
+def experiment_on(config: DictConfig, bars: Bars, context: Context) -> Experiment:
+    """What `config` makes of these bars; raises as `build_experiment`."""
     settings: EnvSettings = build(config.env)
     regime: RegimeSettings = build(config.regime)
-    market = build_market(config, replace(regime, fit="none"))
+    features: FeatureSettings = build(config.features)
+    market = prepare_market(bars, replace(regime, fit="none"), features, context)
     split = split_market(config, market, settings)
-    fitted = fit_regimes(market.bars.close, regime, split.train)
+    fitted = fit_regimes(bars.close, regime, split.train)
     if fitted != regime:  # labels and their features anew; the warm-up, and so the split, stays
-        market = prepare_market(market.bars, fitted, build(config.features))
+        market = prepare_market(bars, fitted, features, context)
     scaler = fit_scaler(market.table, split.train)
     return Experiment(market, fitted, split, scaler, build_tape(market, scaler), settings)
 
 
 def build_market(config: DictConfig, regime_settings: RegimeSettings) -> Market:
     """Bars with their features and regimes, unscaled."""
-    return prepare_market(build(config.data), regime_settings, build(config.features))
+    bars, context = load_data(config)
+    return prepare_market(bars, regime_settings, build(config.features), context)
 
 
 def split_market(config: DictConfig, market: Market, settings: EnvSettings) -> Split:

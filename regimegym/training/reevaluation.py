@@ -8,9 +8,9 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from regimegym.agents.build import KINDS
-from regimegym.agents.checkpoint import load_policy
-from regimegym.common.checks import check_choice
-from regimegym.common.errors import DataError, RunError
+from regimegym.agents.checkpoint import load_policy, with_saved_layers
+from regimegym.common.checks import check_choice, check_flag
+from regimegym.common.errors import ConfigError, DataError, RunError
 from regimegym.envs.settings import EnvSettings
 from regimegym.evaluate.evaluation import evaluate_policy
 from regimegym.features.market import Market, align_features, build_tape
@@ -44,15 +44,18 @@ def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
             help=["regime-gym evaluate run=last"],
         )
     check_choice("part", config.part, PARTS)
+    check_flag("with_layers", config.with_layers)
     run = RunFolder.open(config.run)
-    run_config = read_run_config(run.config)
-    policy, card = load_policy(run.model)
+    run_config = read_run_config(run.config, _trusted(config.trust))
+    policy, card = load_policy(run.model, with_layers=False)
     is_new = config.get("data") is not None
     market = build_market(_with_data(run_config, config) if is_new else run_config, card.regime_rule())
     settings: EnvSettings = build(run_config.env)
     if not is_new:
         _check_same_data(run, market)
     market = replace(market, table=align_features(card.feature_names, market.table))
+    if config.with_layers:
+        policy = with_saved_layers(policy, card, market.bars.symbol)
     tape = build_tape(market, Scaler.from_dict(card.scaler))
     rows = (
         RowRange(market.table.warm_up, len(tape))
@@ -84,10 +87,23 @@ def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
     return target
 
 
+def _trusted(names: object) -> list[str]:
+    """The user's own list of classes and functions a run's config may use; one may stand alone."""
+    given = OmegaConf.to_container(names) if OmegaConf.is_config(names) else names
+    given = [given] if isinstance(given, str) else given
+    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
+        raise ConfigError(
+            "bad-trust", f"'trust' is a list of dotted names, got {given!r}", needed="trust=[my_module.MyReward]"
+        )
+    return given
+
+
 def _with_data(run_config: DictConfig, config: DictConfig) -> DictConfig:
     """The run's configuration on other data, named by the user on the command line."""
     other = run_config.copy()
     other.data = config.data
+    # What stood beside the run's own data says nothing about other data.
+    other.context = config.get("context")
     return other
 
 

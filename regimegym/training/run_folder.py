@@ -6,6 +6,7 @@ moved there, so a reader or a killed process never meets half a file.
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ from regimegym.training.formatting import size
 
 RUNS = Path("runs")
 MARKS = ("config.yaml", "manifest.json")
+LOCK = ".lock"
 
 
 class RunFolder:
@@ -59,6 +61,22 @@ class RunFolder:
         path = path if job is None else path / str(job)
         with refused_by_machine(path, 0, kept="no folder was made"):
             return cls(_new_folder(path) if run_dir is None else _empty_folder(path))
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody else trains in this folder inside the block; the hold ends with the process, however it ends.
+
+        Raises:
+            RunError: `in-use`, another process holds it.
+        """
+        with refused_by_machine(self.path, 0, kept="the folder as it was"), (self.path / LOCK).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(
+                    "in-use", f"another process is training in {self.path}", kept="nothing was written"
+                ) from None
+            yield
 
     @classmethod
     def open(cls, path_or_last: str, root: Path = RUNS) -> "RunFolder":

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from regimegym.common.checks import check_at_least, check_choice
+from regimegym.common.checks import check_at_least, check_choice, check_not_negative
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,8 @@ class TrainerSettings:
         validate_every: steps between two looks at validation; the best of them becomes the model.
         threads: torch threads of this process.
         device: where the network lives: `cpu`, `cuda`, or `auto` (cuda where there is one).
+        checkpoint_steps, checkpoint_minutes: a checkpoint after so many steps, or minutes; 0 is never.
+        keep_checkpoints: how many of them stay.
 
     Raises:
         ConfigError: a number is too small or the device unknown.
@@ -25,10 +27,16 @@ class TrainerSettings:
     validate_every: int = 5_000
     threads: int = 1
     device: str = "cpu"
+    checkpoint_steps: int = 0
+    checkpoint_minutes: float = 10.0
+    keep_checkpoints: int = 2
 
     def __post_init__(self) -> None:
         check_at_least("trainer.total_steps", self.total_steps, 1)
         check_at_least("trainer.n_accounts", self.n_accounts, 1)
         check_at_least("trainer.validate_every", self.validate_every, 1)
         check_at_least("trainer.threads", self.threads, 1)
+        check_at_least("trainer.checkpoint_steps", self.checkpoint_steps, 0)
+        check_not_negative("trainer.checkpoint_minutes", self.checkpoint_minutes)
+        check_at_least("trainer.keep_checkpoints", self.keep_checkpoints, 1)
         check_choice("trainer.device", self.device, ("cpu", "cuda", "auto"))

@@ -1,7 +1,7 @@
 """One training: learn on train, select on validation, look at test once, leave a run folder."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,12 +13,14 @@ from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import configure
 
+from regimegym.agents.action_space import require_discrete
 from regimegym.agents.build import build_agent
 from regimegym.agents.card import ModelCard, card_of
-from regimegym.agents.checkpoint import load_policy, save_model
+from regimegym.agents.checkpoint import save_model
+from regimegym.agents.decision.settings import DecisionSettings
 from regimegym.agents.policy import policy_of
 from regimegym.common.checks import check_at_least
-from regimegym.common.errors import ConfigError
+from regimegym.common.errors import ConfigError, DataError, RunError
 from regimegym.common.seeding import generator
 from regimegym.envs.observation import ACCOUNT_FIELDS
 from regimegym.evaluate.baselines import run_baselines
@@ -31,6 +33,8 @@ from regimegym.evaluate.settings import EvaluationSettings
 from regimegym.features.durations import timeframe_words
 from regimegym.training.board import Board
 from regimegym.training.callback import Score, TrainingCallback
+from regimegym.training.checkpoints import CheckpointCallback, Checkpoints, StopRequest, TrainingStopped
+from regimegym.training.decision_layers import describe_layers, fit_layers
 from regimegym.training.display import RunHeader, TrainingDisplay
 from regimegym.training.experiment import Experiment, build_experiment
 from regimegym.training.ledger import LEDGER, Ledger
@@ -38,14 +42,18 @@ from regimegym.training.manifest import build_manifest
 from regimegym.training.outcome import action_shares, day, report_context, summary_block, write_outcome
 from regimegym.training.run_folder import RunFolder
 from regimegym.training.settings import TrainerSettings
+from regimegym.training.state_file import Tree
 from regimegym.training.summary import RunSummary, render_summary
-from regimegym.training.wiring import build, leaves
+from regimegym.training.training_state import load_training_state, training_state
+from regimegym.training.wiring import build, leaves, read_run_config
 
 RESAMPLES = 500  # of the interval at each validation; a chart needs no more
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C during a training; the message says what was saved."""
+    """Somebody stopped a training; everything is saved, and the message says where and how to go on."""
+
+    exit_code = 0  # it did what it was asked to
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,7 @@ class Training:
     job: Job | None
     settings: TrainerSettings
     evaluation: EvaluationSettings
+    decision: DecisionSettings
     experiment: Experiment
     algorithm: BaseAlgorithm
     card: ModelCard
@@ -89,12 +98,47 @@ def train(config: DictConfig, overrides: list[str], job: Job | None = None) -> f
 
     Raises:
         RegimeGymError: a mistake in the input, before anything is written.
-        TrainingInterrupted: Ctrl-C; the newest weights and the best model are saved.
+        TrainingInterrupted: Ctrl-C or SIGTERM; a checkpoint and the best model are saved.
     """
     training = prepare(config, overrides, job)
-    board = Board(training.folder.tensorboard)
+    with training.folder.held():
+        return _run(training, None)
+
+
+def resume(path: str) -> float:
+    """Go on with the run at `path` as if it had never stopped; returns as `train`.
+
+    Without a checkpoint the run begins anew, in its folder.
+
+    Raises:
+        RunError: no run folder, a finished run, or one that another process is working on.
+        ModelError: the checkpoint belongs to another configuration.
+        TrainingInterrupted: as of `train`.
+    """
+    folder = RunFolder.open(path)
+    manifest = folder.read_manifest()
+    if manifest.get("status") == "finished":
+        raise RunError(
+            "finished",
+            f"the run of {folder.path} is finished; there is nothing to go on with",
+            help=[f"regime-gym evaluate run={folder.path}"],
+        )
+    config = read_run_config(folder.config)
+    number = manifest.get("job")
+    job = None if number is None else Job(int(number), folder.path.parent)
+    started = datetime.fromisoformat(manifest["started"]) if "started" in manifest else datetime.now().astimezone()
+    with folder.held():
+        training = _assemble(config, list(OmegaConf.load(folder.overrides)), job, lambda name, when: folder, started)
+        _check_same_bars(training, manifest)
+        found = Checkpoints(folder.checkpoints, training.settings.keep_checkpoints).newest()
+        return _run(training, found)
+
+
+def _run(training: Training, found: tuple[int, Tree] | None) -> float:
+    """Learn, from the checkpoint `found` where there is one, and finish."""
+    board = Board(training.folder.tensorboard, purge_step=None if found is None else found[0])
     try:
-        callback = learn(training, board)
+        callback = learn(training, board, found)
         return finish(training, callback, board)
     finally:
         board.close()
@@ -102,15 +146,37 @@ def train(config: DictConfig, overrides: list[str], job: Job | None = None) -> f
 
 def prepare(config: DictConfig, overrides: list[str], job: Job | None) -> Training:
     """Check and build everything, then make the run folder and write what is known already."""
+    started = datetime.now().astimezone()
+    training = _assemble(
+        config, overrides, job, lambda name, when: _new_folder(config, config.name or name, job, when), started
+    )
+    folder = training.folder
+    folder.write_text(folder.config.name, OmegaConf.to_yaml(config, resolve=True))
+    folder.write_text(folder.overrides.name, OmegaConf.to_yaml(OmegaConf.create(overrides)))
+    write_manifest(training, "running")
+    return training
+
+
+def _assemble(
+    config: DictConfig,
+    overrides: list[str],
+    job: Job | None,
+    folder_of: Callable[[str, datetime], RunFolder],
+    started: datetime,
+) -> Training:
+    """Everything a training needs; `folder_of` (agent's name, start) is asked once all checks have passed."""
     check_at_least("random_seed", config.random_seed, 0)
     settings: TrainerSettings = build(config.trainer)
     evaluation: EvaluationSettings = build(config.evaluation)
+    decision: DecisionSettings = build(config.decision)
     torch.set_num_threads(settings.threads)
     experiment = build_experiment(config)
     seed = int(config.random_seed)
     agent, network = build(config.agent), build(config.network)
     env = experiment.vec_env(settings.n_accounts, seed)
-    algorithm = build_agent(agent, env, network, seed, device_of(settings.device))
+    algorithm = build_agent(agent, env, network, seed, device_of(settings.device), replay=build(config.replay))
+    if not decision.is_empty:
+        require_discrete("decision", env.action_space)
     card = card_of(
         algorithm,
         agent,
@@ -123,20 +189,22 @@ def prepare(config: DictConfig, overrides: list[str], job: Job | None) -> Traini
         action_settings=asdict(experiment.settings.action),
         random_seed=seed,
     )
-    started = datetime.now().astimezone()
-    folder = _new_folder(config, config.name or agent.name, job, started)
-    training = Training(config, overrides, job, settings, evaluation, experiment, algorithm, card, folder, started)
-    folder.write_text(folder.config.name, OmegaConf.to_yaml(config, resolve=True))
-    folder.write_text(folder.overrides.name, OmegaConf.to_yaml(OmegaConf.create(overrides)))
-    write_manifest(training, "running")
-    return training
+    folder = folder_of(agent.name, started)
+    return Training(
+        config, overrides, job, settings, evaluation, decision, experiment, algorithm, card, folder, started
+    )
 
 
-def learn(training: Training, board: Board) -> TrainingCallback:
-    """Train with display, TensorBoard and validation; `model/` always holds the best model so far."""
-    folder, settings = training.folder, training.settings
+def learn(training: Training, board: Board, found: tuple[int, Tree] | None = None) -> TrainingCallback:
+    """Train with display, TensorBoard, validation and checkpoints; `model/` always holds the best model so far.
+
+    Args:
+        found: step and state of the checkpoint to go on from, None at the start.
+    """
+    folder, settings, algorithm = training.folder, training.settings, training.algorithm
     board.layout()
-    training.algorithm.set_logger(configure(str(folder.tensorboard), ["tensorboard"]))
+    algorithm.set_logger(configure(str(folder.tensorboard), ["tensorboard"]))
+    begun = 0 if found is None else found[0]
     with TrainingDisplay(header(training), settings.total_steps, console=Console(highlight=False)) as display:
         callback = TrainingCallback(
             Validator(training),
@@ -146,12 +214,29 @@ def learn(training: Training, board: Board) -> TrainingCallback:
             display,
             board,
         )
+        if found is not None:
+            load_training_state(algorithm, callback, found[1])
+        stop = StopRequest()
+        saver = CheckpointCallback(
+            Checkpoints(folder.checkpoints, settings.keep_checkpoints),
+            lambda: training_state(algorithm, callback),
+            settings.checkpoint_steps,
+            settings.checkpoint_minutes,
+            stop,
+            begun,
+        )
         try:
-            training.algorithm.learn(settings.total_steps, callback=callback)
-        except KeyboardInterrupt as stop:
-            raise TrainingInterrupted(_stop(training, callback)) from stop
+            with stop.listening():
+                algorithm.learn(
+                    settings.total_steps - begun, callback=[callback, saver], reset_num_timesteps=found is None
+                )
+        except TrainingStopped as stopped:
+            raise TrainingInterrupted(_stopped(training, callback, stopped)) from stopped
+        except BaseException:
+            write_manifest(training, "interrupted")
+            raise
         finally:
-            training.algorithm.logger.close()
+            algorithm.logger.close()
     return callback
 
 
@@ -191,7 +276,8 @@ class Validator:
 def finish(training: Training, callback: TrainingCallback, board: Board) -> float:
     """Score the selected model, write results and report, print the summary."""
     experiment, folder, seed = training.experiment, training.folder, training.random_seed
-    policy, card = load_policy(folder.model, device_of(training.settings.device))
+    device = device_of(training.settings.device)
+    policy, card = fit_layers(folder, experiment, training.decision, device)
     ledger, fingerprint = Ledger(LEDGER), experiment.market.bars.fingerprint
     label = type(training.algorithm).__name__
     rows = {"validation": experiment.split.validation}
@@ -205,6 +291,7 @@ def finish(training: Training, callback: TrainingCallback, board: Board) -> floa
         evaluate_policy(policy, experiment.tape, experiment.settings, part_rows, part, seed, label, training.evaluation)
         for part, part_rows in rows.items()
     ]
+    describe_layers(folder, experiment, rows, device)
     context = _context(training, card, found, looks, ledger.count_trials(fingerprint))
     write_outcome(folder, found, context)
     for part in found:
@@ -313,20 +400,29 @@ def _keep(training: Training, algorithm: BaseAlgorithm) -> str:
     return "model/"
 
 
-def _stop(training: Training, callback: TrainingCallback) -> str:
-    """Save what is there when a person has had enough, and say what and where."""
-    algorithm, folder = training.algorithm, training.folder
-    step = algorithm.num_timesteps
-    checkpoint = folder.checkpoints / f"step_{step}"
-    save_model(checkpoint, algorithm, training.card)
-    lines = [f"stopped by Ctrl-C at step {step:,}", f"saved    {checkpoint}"]
+def _stopped(training: Training, callback: TrainingCallback, stopped: TrainingStopped) -> str:
+    """What a person needs to know who has had enough for now."""
+    folder = training.folder
+    lines = [f"stopped by {stopped.by} at step {stopped.step:,}", f"saved    {stopped.path}"]
     if callback.best_step:
         lines.append(f"model    {folder.model}, the best of validation, from step {callback.best_step:,}")
-        lines.append(f"next     regime-gym evaluate run={folder.path}")
     else:
-        lines.append("there is no model yet: no validation was reached")
+        lines.append("model    none yet: no validation was reached")
+    lines.append(f"next     regime-gym train resume={folder.path}")
     write_manifest(training, "interrupted")
     return "\n".join(lines)
+
+
+def _check_same_bars(training: Training, manifest: dict[str, Any]) -> None:
+    bars = training.experiment.market.bars
+    if manifest.get("data_fingerprint", bars.fingerprint) != bars.fingerprint:
+        raise DataError(
+            "changed",
+            f"the data of {training.folder.path} has changed since the training began",
+            needed=f"bars with the fingerprint {manifest['data_fingerprint']}",
+            found=f"{bars.fingerprint} in {bars.source}",
+            kept="nothing was written",
+        )
 
 
 def _summary(training: Training, callback: TrainingCallback, found: Sequence[Evaluation]) -> RunSummary:

@@ -1,10 +1,12 @@
 """From composed configuration to objects, without letting a stranger's file choose the code.
 
 `_target_` in a user's own configuration may name any class. A configuration that comes out of a
-run folder may be a stranger's: there only classes and functions of this package are built.
+run folder may be a stranger's: there only classes and functions of this package are built, and those
+that the user names on the command line (`trust=[my_module.MyReward]`).
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ def build(node: Any, **more: Any) -> Any:
 
     Raises:
         RegimeGymError: as the part itself raised it, without Hydra's wrapping.
+        ConfigError: `no-such-part`, a `_target_` that cannot be imported.
     """
     try:
         return hydra.utils.instantiate(node, **more, _convert_="all")
@@ -32,17 +35,35 @@ def build(node: Any, **more: Any) -> Any:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, RegimeGymError):
             cause = cause.__cause__
-        if cause is None:
+        if cause is not None:
+            raise cause from None
+        missing = re.search(r"Error locating target '([^']*)'", str(error))
+        if missing is None:
             raise
-        raise cause from None
+        raise ConfigError(
+            "no-such-part",
+            f"'{missing[1]}' cannot be imported: {_root_of(error)}",
+            help=["a module of your own is found in the working folder, or on PYTHONPATH"],
+        ) from error
 
 
-def read_run_config(path: Path) -> DictConfig:
+def _root_of(error: BaseException) -> BaseException:
+    """What went wrong first."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def read_run_config(path: Path, trusted: Collection[str] = ()) -> DictConfig:
     """The resolved configuration of a run, as data: it may come from anybody.
+
+    Args:
+        path: its config.yaml.
+        trusted: dotted names of the user's own classes and functions that it may use.
 
     Raises:
         ConfigError: the file is no YAML mapping, holds an interpolation, or names a `_target_`
-            that is no class or function of this package.
+            that is neither a class or function of this package nor trusted.
     """
     try:
         config = OmegaConf.load(path)
@@ -50,18 +71,30 @@ def read_run_config(path: Path) -> DictConfig:
         raise ConfigError("unreadable", f"{path} cannot be read as YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(config, DictConfig):
         raise ConfigError("unreadable", f"{path} holds no settings")
+    foreign = {}
     for key, value in leaves(OmegaConf.to_container(config, resolve=False)):
         if isinstance(value, str) and "${" in value:
             raise ConfigError("interpolation", f"'{key}' of {path} is '{value}'; a run's config holds plain values")
-        if key.rpartition(".")[2] == "_target_" and not _is_ours(str(value)):
-            raise ConfigError(
-                "foreign-target",
-                f"'{key}' of {path} names '{value}', which is no part of this package",
-                needed=f"a class or function below {PACKAGE}.",
-                help=["a run folder can come from anybody, so it may not choose the code to run"],
-                kept="nothing was run",
-            )
+        if key.rpartition(".")[2] == "_target_" and not (str(value) in trusted or _is_ours(str(value))):
+            foreign[key] = str(value)
+    if foreign:
+        raise _foreign(path, foreign, trusted)
     return config
+
+
+def _foreign(path: Path, foreign: dict[str, str], trusted: Collection[str]) -> ConfigError:
+    key, value = next(iter(foreign.items()))
+    names = ",".join(dict.fromkeys([*trusted, *foreign.values()]))
+    return ConfigError(
+        "foreign-target",
+        f"'{key}' of {path} names '{value}', which is no part of this package",
+        needed=f"a class or function below {PACKAGE}., or one that is trusted by name",
+        help=[
+            "a run folder can come from anybody, so it may not choose the code to run;",
+            f"where that code is yours: regime-gym evaluate run={path.parent} 'trust=[{names}]'",
+        ],
+        kept="nothing was run",
+    )
 
 
 def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -146,15 +146,16 @@ def test_ctrl_c_saves_and_says_where(tmp_path, monkeypatch, capsys):
     def stop_at_the_second(self, algorithm):
         calls.append(1)
         if len(calls) == 2:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), signal.SIGINT)
         return score(self, algorithm)
 
     monkeypatch.setattr(Validator, "__call__", stop_at_the_second)
-    assert train("run_dir=stopped") == 130
+    assert train("run_dir=stopped", "trainer.total_steps=4000") == 0
     said = capsys.readouterr().err
     assert "stopped by Ctrl-C at step 400" in said
     assert "stopped/checkpoints/step_400" in said
-    load_policy(tmp_path / "stopped" / "checkpoints" / "step_400")
+    assert "next     regime-gym train resume=stopped" in said
+    assert (tmp_path / "stopped" / "checkpoints" / "step_400" / "state.json").is_file()
     load_policy(tmp_path / "stopped" / "model")
     assert read(tmp_path / "stopped" / "manifest.json")["status"] == "interrupted"
 
@@ -181,6 +182,6 @@ def test_a_real_interrupt_ends_a_real_process(tmp_path):
     finally:
         process.kill()
         process.wait()
-    assert process.returncode == 130, said
+    assert process.returncode == 0, said
     assert "stopped by Ctrl-C" in said
-    assert list((tmp_path / "run" / "checkpoints").glob("step_*/model.json"))
+    assert list((tmp_path / "run" / "checkpoints").glob("step_*/state.json"))

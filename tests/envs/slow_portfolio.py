@@ -35,14 +35,18 @@ class SlowPortfolioStep:
 class SlowPortfolio:
     """Walks along `bars`, a list of M bars per row; targets are lists of M weights, None = keep."""
 
-    def __init__(self, settings, bars, row, periods_per_year):
+    def __init__(self, settings, bars, row, periods_per_year, orders):
         self.s = settings
+        self.orders = orders
         self.bars = bars
         self.row = row
         self.periods_per_year = periods_per_year
         self.cash = settings.initial_cash
         self.units = [0.0] * len(bars[0])
         self.last_targets = [0.0] * len(bars[0])
+        self.entry_prices = [0.0] * len(bars[0])
+        self.ages = [0] * len(bars[0])
+        self.turnover, self.decisions, self.value = 0.0, 0, settings.initial_cash
         self.done = False
 
     def equity_at(self, prices):
@@ -54,6 +58,10 @@ class SlowPortfolio:
         self.row += 1
         closes = [bar.close for bar in following]
         self.volumes = [bar.volume for bar in bars]
+        units_before = list(self.units)
+        if not self.done:
+            targets = self.after_the_brakes(targets)
+            self.decisions += 1
         if not self.done and self.s.execution == "same_close":
             mids, halves = [bar.close for bar in bars], [self.half_spread(bar, "close") for bar in bars]
             self.order(targets, mids, halves, self.row - 1)
@@ -65,10 +73,47 @@ class SlowPortfolio:
             if self.s.execution == "next_open":
                 halves = [self.half_spread(bar, "open") for bar in following]
                 self.order(targets, [bar.open for bar in following], halves, self.row)
+            for j, bar in enumerate(following):
+                self.leave(j, bar)
             if self.must_liquidate(closes):
                 self.liquidate(closes, [self.half_spread(bar, "close") for bar in following], self.row)
         self.out.equity = self.equity_at(closes)
+        self.turnover += self.out.notional / self.value if self.out.notional else 0.0
+        self.value = self.out.equity
+        for j, (units, before) in enumerate(zip(self.units, units_before, strict=True)):
+            self.ages[j] = 0 if units == 0 else self.ages[j] + 1 if units * before > 0 else 1
         return self.out
+
+    def after_the_brakes(self, targets):
+        """None for every target that comes too soon, or (other than 0) after the budget is used up."""
+        if self.orders.turnover_window and self.decisions % self.orders.turnover_window == 0:
+            self.turnover = 0.0
+        used_up = self.orders.turnover_budget > 0 and self.turnover >= self.orders.turnover_budget
+        too_soon = [
+            units != 0 and age < self.orders.minimum_hold for units, age in zip(self.units, self.ages, strict=True)
+        ]
+        return [
+            None if target is None or soon or (used_up and target != 0) else target
+            for target, soon in zip(targets, too_soon, strict=True)
+        ]
+
+    def leave(self, j, bar):
+        """Instrument j goes where the bar reaches its stop-loss, else its take-profit; at the open beyond it."""
+        units, half = self.units[j], self.half_spread(bar, "open")
+        if units == 0:
+            return
+        sign = 1 if units > 0 else -1
+        nearest, farthest = (bar.low, bar.high) if sign > 0 else (bar.high, bar.low)
+        stop = self.entry_prices[j] * (1 - sign * self.orders.stop_loss)
+        profit = self.entry_prices[j] * (1 + sign * self.orders.take_profit)
+        mid, reason = None, None
+        if self.orders.take_profit > 0 and sign * farthest >= sign * profit:
+            mid, reason = sign * max(sign * bar.open, sign * profit), "take_profit"
+        if self.orders.stop_loss > 0 and sign * nearest <= sign * stop:
+            mid, reason = sign * min(sign * bar.open, sign * stop), "stop_loss"
+        if reason:
+            self.fill(j, -units, mid, half, self.row, reason)
+            self.last_targets[j] = 0.0
 
     def carry(self, before, now):
         dt = 1 / self.periods_per_year
@@ -92,10 +137,11 @@ class SlowPortfolio:
         weights = self.within_leverage(targets)
         equity = self.equity_at(mids)
         given = [j for j, w in enumerate(weights) if w is not None]
+        given = [j for j in given if not self.within(self.orders.dead_band, weights[j], j, mids, equity)]
         if self.s.rebalance == "on_change":
             ordered = given if any(weights[j] != self.last_targets[j] for j in given) else []
         else:
-            ordered = [j for j in given if not self.within_band(weights[j], self.units[j] * mids[j], equity)]
+            ordered = [j for j in given if not self.near(weights[j], self.units[j] * mids[j], equity, self.s.band)]
         wanted = self.wanted_units(ordered, weights, mids, halves, equity)
         for j in ordered:
             self.last_targets[j] = weights[j]
@@ -116,8 +162,11 @@ class SlowPortfolio:
         # in this order, so that equal targets stay equal to the last bit: `on_change` compares them
         return [None if target is None else target / wanted * room for target in targets]
 
-    def within_band(self, weight, value, equity):
-        return equity > 0 and weight != 0 and abs(value / equity - weight) <= self.s.band
+    def within(self, dead_band, weight, j, mids, equity):
+        return dead_band > 0 and self.near(weight, self.units[j] * mids[j], equity, dead_band)
+
+    def near(self, weight, value, equity, band):
+        return equity > 0 and weight != 0 and abs(value / equity - weight) <= band
 
     def wanted_units(self, ordered, weights, mids, halves, equity):
         if self.s.sizing == "pre_cost":
@@ -146,7 +195,12 @@ class SlowPortfolio:
         price = mid * (1 + side * (half_spread + self.s.slippage + self.s.impact * math.sqrt(share)))
         fee = self.s.fee_rate * abs(change) * price + self.s.fixed_fee
         self.cash -= change * price + fee
-        self.units[j] += change
+        after = self.units[j] + change
+        if self.units[j] * after <= 0:
+            self.entry_prices[j] = price if after else 0.0
+        elif abs(after) > abs(self.units[j]):
+            self.entry_prices[j] = (self.entry_prices[j] * self.units[j] + price * change) / after
+        self.units[j] = after
         self.out.fees += fee
         self.out.spread_and_slippage += abs(change) * abs(price - mid)
         self.out.fills.append((j, SlowFill(row, change, mid, price, fee, reason)))

@@ -1,5 +1,6 @@
 """Settings: defaults equal the YAML, every mistake is told in one sentence."""
 
+import math
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from omegaconf import OmegaConf
 
 import regimegym
 from regimegym.common.errors import ConfigError
+from regimegym.envs.portfolio_settings import PortfolioSettings
 from regimegym.envs.settings import (
     AccountSettings,
     ActionSettings,
@@ -118,7 +120,7 @@ BAD = [
     (RewardSettings, {"drawdown_penalty": -1.0}, "'drawdown_penalty' must be ≥ 0, got -1.0"),
     (RewardSettings, {"kind": "custom"}, "'kind' is custom, and 'rule' is None"),
     (RewardSettings, {"kind": "custom", "rule": "mine"}, "'kind' is custom, and 'rule' is 'mine'"),
-    (RewardSettings, {"rule": OnlyDrawdown()}, "'rule' is given, and 'kind' is regime_aware"),
+    (RewardSettings, {"rule": OnlyDrawdown()}, "OnlyDrawdown"),
     (AccountSettings, {"impact": -0.1}, "'impact' must be ≥ 0, got -0.1"),
     (AccountSettings, {"impact": 1.0}, "'half_spread + slippage + impact' must be < 1"),
     (OrderSettings, {"stop_loss": 1.0}, "'stop_loss' must be < 1 (a fraction), got 1.0"),
@@ -146,6 +148,38 @@ def test_a_bad_setting_is_named_with_its_rule_and_value(kind, changes, text):
     with pytest.raises(ConfigError) as caught:
         kind(**changes)
     assert text in str(caught.value)
+
+
+SETTINGS = (
+    AccountSettings,
+    ActionSettings,
+    EnvSettings,
+    EpisodeSettings,
+    OrderSettings,
+    PortfolioSettings,
+    RewardSettings,
+)
+MAY_BE_NONE = {"length", "symbol_weights", "timeframe_weights", "regime_weights", "regimes", "starts", "rule"}
+MAY_BE_NEGATIVE = {"sized_target"}
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "x", None, True, [1], -1.5], ids=str)
+def test_no_setting_takes_a_value_of_another_world_and_each_says_which_it_was(kind, value):
+    checked = 0
+    for setting in fields(kind):
+        name = setting.name
+        is_flag = isinstance(setting.default, bool) and isinstance(value, bool)
+        if is_flag or (value is None and name in MAY_BE_NONE) or (value == -1.5 and name in MAY_BE_NEGATIVE):
+            kind(**{name: value})
+            continue
+        with pytest.raises(ConfigError) as caught:
+            kind(**{name: value})
+        assert name in str(caught.value)
+        told = str(value[0]) if isinstance(value, list) else str(value)
+        assert told in str(caught.value)
+        checked += 1
+    assert checked >= len(fields(kind)) - len(MAY_BE_NONE)
 
 
 def test_the_unsafe_downtrend_reward_needs_its_flag_and_frees_the_downtrend_alone():

@@ -33,9 +33,7 @@ calm_settings = st.builds(
         margin_check=st.sampled_from(["close", "none"]),
         floor_zero=st.booleans(),
     ),
-    orders=st.builds(
-        OrderSettings, minimum_hold=st.sampled_from([0, 3]), turnover_budget=st.sampled_from([0.0, 9.0])
-    ),
+    orders=st.builds(OrderSettings, minimum_hold=st.sampled_from([0, 3]), turnover_budget=st.sampled_from([0.0, 9.0])),
     reward=st.builds(
         RewardSettings,
         kind=st.sampled_from(["regime_aware", "log_return"]),

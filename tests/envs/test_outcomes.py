@@ -10,7 +10,7 @@ from regimegym.common.errors import ConfigError, RegimeGymError
 from regimegym.envs.actions import ActionTranslator
 from regimegym.envs.core import step_batch
 from regimegym.envs.outcomes import all_outcomes, outcome_batch
-from regimegym.envs.settings import AccountSettings, ActionSettings, EnvSettings
+from regimegym.envs.settings import AccountSettings, ActionSettings, EnvSettings, RewardSettings
 from regimegym.envs.state import Accounts, bar_records, new_accounts, rule_record
 
 LADDER = (-1.0, -0.5, 0.0, 0.5, 1.0)
@@ -33,12 +33,23 @@ def lived_accounts(tape, settings, n=24):
     return accounts, rows
 
 
+class CostsHurtTwice:
+    """A reward of a user's own."""
+
+    def reward(self, step):
+        return step.log_return - step.costs / step.equity - 0.1 * step.terminated
+
+
+@pytest.mark.parametrize("rule", [None, CostsHurtTwice()], ids=["regime_aware", "custom"])
 @pytest.mark.parametrize("action", MODES, ids=["trade", "trade with shorts", "target"])
 @pytest.mark.parametrize("execution", ["next_open", "same_close"])
-def test_every_outcome_is_the_step_it_stands_for_bit_for_bit(action, execution):
-    tape = random_tape(60, 1, 0.08)
-    account = AccountSettings(execution=execution, max_leverage=3.0, margin_check="intrabar", borrow_rate=1.0)
-    settings = EnvSettings(account=account, action=action)
+def test_every_outcome_is_the_step_it_stands_for_bit_for_bit(action, execution, rule):
+    tape = random_tape(60, 1, 0.08, volume=np.random.default_rng(0).choice([0.0, 1e4, 1e6], 60))
+    account = AccountSettings(
+        execution=execution, max_leverage=3.0, margin_check="intrabar", borrow_rate=1.0, impact=0.02
+    )
+    reward = RewardSettings() if rule is None else RewardSettings(kind="custom", rule=rule)
+    settings = EnvSettings(account=account, action=action, reward=reward)
     accounts, rows = lived_accounts(tape, settings)
     assert 0 < accounts.done.sum() < len(accounts)
     before = (accounts.values.copy(), accounts.ring.copy(), rows.copy())
@@ -53,7 +64,8 @@ def test_every_outcome_is_the_step_it_stands_for_bit_for_bit(action, execution):
     for n in range(len(accounts)):
         one = Accounts(accounts.values[:, [n]], accounts.ring[[n]])
         for a in range(n_actions):
-            step = step_batch(bars, rules, rows[[n]], one, translator.targets(np.array([a]), 1))
+            target = translator.targets(np.array([a]), 1)
+            step = step_batch(bars, rules, rows[[n]], one, target, reward_rule=rule)
             np.testing.assert_array_equal(outcomes.accounts[:, n, a], step.accounts.values[:, 0])
             np.testing.assert_array_equal(outcomes.result.accounts.ring[n * n_actions + a], step.accounts.ring[0])
             assert outcomes.reward[n, a] == step.reward[0]
@@ -61,6 +73,9 @@ def test_every_outcome_is_the_step_it_stands_for_bit_for_bit(action, execution):
             assert outcomes.terminated[n, a] == step.terminated[0]
             assert outcomes.traded[n, a] == (step.traded[0] > 0)
             np.testing.assert_array_equal(outcomes.result.values[:, n * n_actions + a], step.values[:, 0])
+
+    if rule is not None:
+        assert (outcomes.reward[accounts.done == 0] != 0).any()
 
 
 def test_outcomes_may_be_asked_from_accounts_that_never_lived():

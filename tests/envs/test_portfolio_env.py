@@ -237,8 +237,10 @@ def test_rows_options_seeds_and_render_modes_that_do_not_exist_are_refused():
         PortfolioEnv(**arguments(), rows=RowRange(0, 20))
     with pytest.raises(ConfigError, match="'render_mode' must be ansi or None, got 'human'"):
         PortfolioEnv(**arguments(), render_mode="human")
-    with pytest.raises(ConfigError, match="reset has no options, got start"):
-        PortfolioEnv(**arguments()).reset(options={"start": 3})
+    with pytest.raises(ConfigError, match="reset of a portfolio has no option 'symbol'"):
+        PortfolioEnv(**arguments()).reset(options={"symbol": "A"})
+    with pytest.raises(DataError, match="no episode of 20 decisions can begin on start 80"):
+        PortfolioEnv(**arguments()).reset(options={"start": 80})
     with pytest.raises(ConfigError, match="needed 2 seeds, one per account, got 3"):
         PortfolioVectorEnv(2, **arguments()).reset(seed=[1, 2, 3])
 

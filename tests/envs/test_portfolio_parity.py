@@ -24,9 +24,16 @@ from regimegym.envs.portfolio_sizing import (
     WEIGHT,
     equity_after_costs,
 )
-from regimegym.envs.portfolio_state import TRADES, new_portfolios, portfolio_bars
+from regimegym.envs.portfolio_state import (
+    BARS_HELD,
+    ENTRY_PRICE,
+    TRADES,
+    TURNOVER,
+    new_portfolios,
+    portfolio_bars,
+)
 from regimegym.envs.results import FILL_REASONS
-from regimegym.envs.settings import AccountSettings, EnvSettings, RewardSettings
+from regimegym.envs.settings import AccountSettings, EnvSettings, OrderSettings, RewardSettings
 from regimegym.envs.state import bar_records, new_accounts, rule_record
 from regimegym.features.portfolio_tape import align_tapes
 
@@ -53,6 +60,15 @@ accounts_of = st.builds(
     maintenance_margin=st.sampled_from([0.0, 0.1, 0.24, 0.45]),
     margin_check=st.sampled_from(["close", "none"]),
     floor_zero=st.booleans(),
+)
+orders_of = st.builds(
+    OrderSettings,
+    stop_loss=st.sampled_from([0.0, 0.01, 0.05]),
+    take_profit=st.sampled_from([0.0, 0.01, 0.05]),
+    dead_band=st.sampled_from([0.0, 0.0, 0.3]),
+    minimum_hold=st.sampled_from([0, 0, 2, 5]),
+    turnover_budget=st.sampled_from([0.0, 1.5, 6.0]),
+    turnover_window=st.sampled_from([0, 7]),
 )
 weights = st.one_of(st.none(), st.sampled_from([-1.0, 0.0, 1.0, 0.5, 0.25]), st.floats(-4, 4))
 volatilities = st.sampled_from([0.002, 0.02, 0.15])
@@ -81,15 +97,19 @@ SHARED = (
 @settings(max_examples=400, derandomize=True)
 @given(
     account=accounts_of,
+    orders=st.one_of(st.just(OrderSettings()), orders_of),
     targets=st.lists(weights, min_size=1, max_size=40),
     seed=st.integers(0, 10_000),
     volatility=volatilities,
 )
-def test_a_portfolio_of_one_instrument_is_step_batch_number_by_number(account, targets, seed, volatility):
+def test_a_portfolio_of_one_instrument_is_step_batch_number_by_number(account, orders, targets, seed, volatility):
     tape = random_portfolio(1, 42, seed, volatility, timestamps=uneven_hours(seed, 42))
-    single_settings = EnvSettings(account=account, reward=RewardSettings(kind="log_return"))
+    single_settings = EnvSettings(account, RewardSettings(kind="log_return"), orders)
     bars, rules = bar_records(tape.markets[0], single_settings.account.carry_clock), rule_record(single_settings)
-    many_bars, many_rules = portfolio_bars(tape, account.carry_clock), PortfolioSettings(account=account).rules(tape)
+    many_bars, many_rules = (
+        portfolio_bars(tape, account.carry_clock),
+        PortfolioSettings(account, orders=orders).rules(tape),
+    )
     one, many = new_accounts(1, single_settings), new_portfolios(1, 1, account.initial_cash)
     for t, target in enumerate(as_numbers([[w] for w in targets])):
         single = step_batch(bars, rules, np.array([t]), one, target)
@@ -101,6 +121,9 @@ def test_a_portfolio_of_one_instrument_is_step_batch_number_by_number(account, t
             near(getattr(many, name)[0], getattr(one, name)[0], account.initial_cash)
         for name in ("units", "exposure", "last_target"):
             near(getattr(many, name)[0, 0], getattr(one, name)[0], account.initial_cash / tape.markets[0].close[t])
+        near(many.legs[ENTRY_PRICE, 0, 0], one.entry_price[0], tape.markets[0].close[t])
+        assert many.legs[BARS_HELD, 0, 0] == one.bars_held[0]
+        near(many.values[TURNOVER, 0], one.turnover[0], 1.0)
         assert many.values[TRADES, 0] == one.trades[0]
         for fill, expected in zip(portfolio.fills[0], single.fills[0], strict=False):
             for name in ("row", "units", "mid", "price", "fee", "reason"):
@@ -110,10 +133,11 @@ def test_a_portfolio_of_one_instrument_is_step_batch_number_by_number(account, t
 # --- several instruments --------------------------------------------------------------------------
 
 
-def assert_agrees(tape, account, targets):
+def assert_agrees(tape, account, targets, orders=None):
     """Step both portfolios over `targets` and compare every number of every step; returns the reasons of fills."""
-    bars, rules = portfolio_bars(tape, account.carry_clock), PortfolioSettings(account=account).rules(tape)
-    slow = SlowPortfolio(account, slow_bars(tape), 0, tape.periods_per_year)
+    orders = orders or OrderSettings()
+    bars, rules = portfolio_bars(tape, account.carry_clock), PortfolioSettings(account, orders=orders).rules(tape)
+    slow = SlowPortfolio(account, slow_bars(tape), 0, tape.periods_per_year, orders)
     accounts, scale, seen = new_portfolios(1, tape.n_assets, account.initial_cash), account.initial_cash, []
     for t, (target, numbers) in enumerate(zip(targets, as_numbers(targets), strict=True)):
         result = step_portfolio_batch(bars, rules, np.array([t]), accounts, numbers[None])
@@ -148,12 +172,18 @@ def compare_fills(result, expected, scale):
 
 @pytest.mark.parametrize("m", [2, 3])
 @settings(max_examples=200, derandomize=True)
-@given(data=st.data(), account=accounts_of, seed=st.integers(0, 10_000), volatility=volatilities)
-def test_the_kernel_agrees_with_the_slow_portfolio(m, data, account, seed, volatility):
+@given(
+    data=st.data(),
+    account=accounts_of,
+    orders=st.one_of(st.just(OrderSettings()), orders_of),
+    seed=st.integers(0, 10_000),
+    volatility=volatilities,
+)
+def test_the_kernel_agrees_with_the_slow_portfolio(m, data, account, orders, seed, volatility):
     targets = data.draw(st.lists(st.tuples(*[weights] * m), min_size=1, max_size=25))
     tape = random_portfolio(m, 42, seed, volatility, timestamps=uneven_hours(seed, 42))
     # With a band of 0 the last bit decides whether an account that is all in already trades again.
-    assert_agrees(tape, replace(account, band=max(account.band, 1e-9)), targets)
+    assert_agrees(tape, replace(account, band=max(account.band, 1e-9)), targets, orders)
 
 
 @pytest.mark.parametrize("execution", ["next_open", "same_close"])

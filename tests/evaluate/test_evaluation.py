@@ -245,11 +245,13 @@ def test_words_for_bars_and_costs():
         "fee_rate": 0.001,
         "half_spread": 0.0,
         "slippage": 0.0,
+        "impact": 0.02,
         "fixed_fee": 1.0,
         "spread_source": "bars",
     }
     assert costs_words(costs, 0.001) == (
-        "0.1 % per trade and the spread: fee 0.1 %, half spread as quoted in the data, slippage 0 %, 1 per fill"
+        "0.1 % per trade and the spread: fee 0.1 %, half spread as quoted in the data, slippage 0 %,"
+        " impact up to 2 % by the share of the bar's volume, 1 per fill"
     )
 
 

@@ -184,7 +184,7 @@ def test_a_smoothing_hmm_is_accused_and_its_filter_is_not():
 @pytest.mark.parametrize("cut", [0, 3, 350, N - 2])
 def test_the_other_future_is_valid_and_leaves_the_past_alone(cut):
     spread = np.full(N, 0.01)
-    bars = replace(BARS, spread_close=spread, volume=np.zeros(N), funding_rate=np.zeros(N))
+    bars = replace(BARS, spread_close=spread, funding_rate=np.zeros(N))
     noisy = with_other_future(bars, cut, generator(cut))
     names = ("open", "high", "low", "close", "volume", "spread_close", "funding_rate")
     columns = {"timestamp": noisy.timestamps} | {name: getattr(noisy, name) for name in names}
@@ -194,6 +194,10 @@ def test_the_other_future_is_valid_and_leaves_the_past_alone(cut):
         if name != "timestamps":
             assert (getattr(noisy, name)[cut + 1 :] != getattr(bars, name)[cut + 1 :]).all()
     assert len(noisy) == N
+
+
+def test_a_market_without_volume_has_none_in_another_future():
+    assert (with_other_future(replace(BARS, volume=np.zeros(N)), 100, generator()).volume == 0).all()
 
 
 def test_the_other_future_of_a_long_market_stays_finite():

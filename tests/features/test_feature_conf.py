@@ -8,31 +8,47 @@ from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
 
 import regimegym.conf
-from regimegym.common.errors import DataError
+from regimegym.common.errors import ConfigError, DataError
 from regimegym.features.bars import Bars
-from regimegym.features.pipeline import FeatureSettings
+from regimegym.features.pipeline import FeatureSettings, feature_set
 from regimegym.features.regimes import RegimeSettings
+from regimegym.features.sets import SETS
 from regimegym.features.splits import SplitSettings
 from regimegym.features.synthetic.worlds import RegimeMarketSettings, regime_switching_market
 
 CONF = Path(regimegym.conf.__file__).parent
-FILES = sorted(path for group in ("data", "features", "regime", "split") for path in (CONF / group).glob("*.yaml"))
+GROUPS = ("data", "context", "features", "regime", "split")
+FILES = sorted(path for group in GROUPS for path in (CONF / group).glob("*.yaml"))
 
 
 def test_there_are_files_to_check():
     assert len(FILES) >= 7
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+# Options that mirror the code; the others choose values of their own.
+PLAIN = {"default", "file", "synthetic", "sine", "random_walk", "minimal", "lstm", "xgboost"}
+MIRRORS = [path for path in FILES if path.stem in PLAIN]
+
+
+@pytest.mark.parametrize("path", MIRRORS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_yaml_defaults_are_the_defaults_of_the_code(path):
     config = OmegaConf.to_container(OmegaConf.load(path))
     target = get_object(config.pop("_target_"))
+    if target is feature_set:
+        assert config.pop("name") == path.stem
     defaults = {name: p.default for name, p in inspect.signature(target).parameters.items()}
+    if target is feature_set:
+        defaults.pop("name")
     if "settings" in config:
         assert instantiate(config["settings"]) == RegimeMarketSettings()
         config["settings"] = None
     config = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
     assert config == defaults
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_set_has_a_file_of_its_name(name):
+    assert instantiate(OmegaConf.load(CONF / "features" / f"{name}.yaml")).names == SETS[name]
 
 
 @pytest.mark.parametrize(
@@ -74,3 +90,36 @@ def test_a_file_source_takes_its_columns_from_the_configuration(tmp_path):
         OmegaConf.load(CONF / "data" / "file.yaml"), {"path": str(path), "columns": {"close": "last"}}
     )
     assert len(instantiate(config)) == 2
+
+
+@pytest.mark.parametrize(("name", "least"), [("minimal", 5), ("lstm", 38), ("xgboost", 178)])
+def test_a_named_set_is_an_option_of_the_group(name, least):
+    settings = instantiate(OmegaConf.load(CONF / "features" / f"{name}.yaml"))
+    assert settings == FeatureSettings(SETS[name], missing="omit")
+    assert len(settings.names) >= least
+
+
+def test_the_sets_of_code_and_configuration_are_the_same():
+    assert {path.stem for path in (CONF / "features").glob("*.yaml")} == set(SETS)
+    assert feature_set("default", missing="raise") == FeatureSettings()
+
+
+def test_a_set_takes_features_more_and_fewer():
+    settings = feature_set("minimal", add=["adx"], drop=["rsi"])
+    assert settings.names[-1] == "adx"
+    assert "rsi" not in settings.names
+    assert len(settings.names) == len(SETS["minimal"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence", "nearest"),
+    [
+        (("xgbost",), "there is no set of features 'xgbost'", "xgboost"),
+        (("minimal", (), ("rsj",)), "'features.drop' names 'rsj', which the set 'minimal' does not hold", "rsi"),
+        (("minimal", ("rsi",)), "'features.names' holds 'rsi' twice", None),
+    ],
+)
+def test_a_set_that_cannot_be_made_is_refused(arguments, sentence, nearest):
+    with pytest.raises(ConfigError, match=sentence) as error:
+        feature_set(*arguments)
+    assert error.value.nearest == nearest

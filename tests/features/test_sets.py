@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -54,31 +55,109 @@ def test_the_default_set_has_about_twenty_features():
     assert FeatureSettings().names == DEFAULT_SET
 
 
+MINUTE_NS = 60_000_000_000
+LENGTHS = {"minutes": MINUTE_NS, "hours": 60 * MINUTE_NS, "days": 1_440 * MINUTE_NS}
+TIMELESS = ("hour_sine", "hour_cosine", "week_sine", "week_cosine")  # prices do not move them
+
+
+def length_of(name: str) -> str:
+    """Bars of this length have the feature, and 900 of them reach past its warm-up."""
+    found = FEATURES.get(name)
+    duration = getattr(found, "minutes", 0) * MINUTE_NS or getattr(found, "duration_ns", 0)
+    if duration == 0:
+        return "hours"
+    shortest = LENGTHS["hours"] * (4 if name.startswith("change") else 1)
+    return "minutes" if duration <= shortest else "hours" if duration <= LENGTHS["days"] else "days"
+
+
+def with_length(bars: Bars, length: str) -> Bars:
+    steps = np.arange(len(bars)) * LENGTHS[length]
+    return replace(bars, timestamps=bars.timestamps[0] + steps, timeframe_ns=LENGTHS[length])
+
+
+def all_columns(bars: Bars, length: str, context: Context = CONTEXT) -> dict[str, np.ndarray]:
+    """Every feature that bars of this length can have; steps are shared as in a set."""
+    bars = with_length(bars, length)
+    inputs = feature_inputs(bars, classify_regimes(bars.close), context)
+    return {name: FEATURES.get(name).compute(inputs) for name in NAMES if length_of(name) == length}
+
+
+@cache
+def whole(length: str) -> dict[str, np.ndarray]:
+    return all_columns(BARS, length)
+
+
+@cache
+def prefix(length: str, stop: int) -> dict[str, np.ndarray]:
+    return all_columns(cut(BARS, stop), length)
+
+
+@cache
+def with_noise_after(length: str, row: int) -> dict[str, np.ndarray]:
+    clock = int(close_times(with_length(BARS, length))[row])
+    context = context_with_other_future(CONTEXT, clock, np.random.default_rng(row))
+    return all_columns(with_noisy_future(BARS, row), length, context)
+
+
+@cache
+def in_unit(length: str, factor: float) -> dict[str, np.ndarray]:
+    return all_columns(scaled(BARS, factor), length)
+
+
+@cache
+def of_market(length: str, market: str) -> dict[str, np.ndarray]:
+    return all_columns({"moving": BARS, "flat": flat_bars(), "stopped": stopped_bars()}[market], length)
+
+
+def warm_up_of(name: str) -> int:
+    """First row with a value; regimes are known after 20 returns."""
+    inputs = inputs_of(with_length(BARS, length_of(name)))
+    return max(FEATURES.get(name).warm_up_on(inputs), 20)
+
+
+def test_every_feature_is_among_those_that_are_checked():
+    assert len(NAMES) > 300
+    assert sum(len(whole(length)) for length in LENGTHS) == len(NAMES)
+    assert all(warm_up_of(name) < N - 100 for name in NAMES)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_noise_in_the_future_leaves_the_past_of_a_feature_equal(name):
-    whole = column(BARS, name)
+    length = length_of(name)
     for row in (160, 333, 700):
-        clock = int(close_times(BARS)[row])
-        context = context_with_other_future(CONTEXT, clock, np.random.default_rng(row))
-        noisy = column(with_noisy_future(BARS, row), name, context)
-        np.testing.assert_array_equal(noisy[: row + 1], whole[: row + 1])
-        assert name.startswith("probability") or not np.array_equal(noisy[row + 1 :], whole[row + 1 :])
+        noisy, value = with_noise_after(length, row)[name], whole(length)[name]
+        np.testing.assert_array_equal(noisy[: row + 1], value[: row + 1])
+        assert name.startswith("probability") or name in TIMELESS or not np.array_equal(noisy[row:], value[row:])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_prefix_gives_the_feature_of_the_whole(name):
-    whole = column(BARS, name)
+    length = length_of(name)
     for stop in range(151, N, 17):
-        np.testing.assert_array_equal(column(cut(BARS, stop), name), whole[:stop])
+        np.testing.assert_array_equal(prefix(length, stop)[name], whole(length)[name][:stop])
 
 
 @pytest.mark.parametrize("factor", [1e-14, 1e5])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if FEATURES.get(name).scale_free])
 def test_a_feature_does_not_change_with_the_unit_of_price(name, factor):
-    warm_up = FEATURES.get(name).warm_up
+    warm_up, length = warm_up_of(name), length_of(name)
     np.testing.assert_allclose(
-        column(scaled(BARS, factor), name)[warm_up:], column(BARS, name)[warm_up:], rtol=1e-6, atol=1e-6
+        in_unit(length, factor)[name][warm_up:], whole(length)[name][warm_up:], rtol=1e-6, atol=1e-6
     )
+
+
+@cache
+def in_unit_of_volume(length: str, factor: float) -> dict[str, np.ndarray]:
+    return all_columns(replace(BARS, volume=BARS.volume * factor), length)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if FEATURES.get(name).needs == ("volume",)])
+def test_a_feature_does_not_change_with_the_unit_of_volume(name):
+    warm_up, length = warm_up_of(name), length_of(name)
+    for factor in (1e-6, 1e9):
+        np.testing.assert_allclose(
+            in_unit_of_volume(length, factor)[name][warm_up:], whole(length)[name][warm_up:], rtol=1e-6, atol=1e-9
+        )
 
 
 def flat_bars() -> Bars:
@@ -92,14 +171,13 @@ def stopped_bars() -> Bars:
     return replace(BARS, **dict.fromkeys(PRICES, BARS.close[stop]), volume=np.where(stop < 300, BARS.volume, 0.0))
 
 
-@pytest.mark.parametrize("bars", [BARS, flat_bars(), stopped_bars()], ids=["moving", "flat", "stopped"])
+@pytest.mark.parametrize("market", ["moving", "flat", "stopped"])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_feature_is_finite_after_its_warm_up(name, bars):
-    result = column(bars, name)
+def test_a_feature_is_finite_after_its_warm_up(name, market):
+    result = of_market(length_of(name), market)[name]
     assert result.shape == (N,)
     assert result.dtype == np.float64
-    warm_up = max(FEATURES.get(name).warm_up, 20)  # regimes are known after 20 returns
-    assert np.isfinite(result[warm_up:]).all()
+    assert np.isfinite(result[warm_up_of(name) :]).all()
 
 
 def test_a_market_without_volume_has_a_volume_feature_of_zero():

@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
+from regimegym.replay.samples import RegimeUse
 from regimegym.training.board import MARGIN_TAGS, REGIME_TAGS, Board
 from regimegym.training.figure import COLOURS, equity_figure, return_ticks
 
@@ -50,12 +51,14 @@ def events(tmp_path_factory):
 def test_the_layout_is_in_the_file_with_margin_baselines_and_regimes(events):
     event = events.Tensors("custom_scalars__config__")[0]
     layout = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
-    assert [category.title for category in layout.category] == ["validation", "regimes"]
+    assert [category.title for category in layout.category] == ["validation", "regimes", "replay"]
     margin, against = layout.category[0].chart
     series = margin.margin.series[0]
     assert (series.value, series.lower, series.upper) == MARGIN_TAGS
     assert "eval/log_return_buy_and_hold$" in against.multiline.tag
     assert list(layout.category[1].chart[0].multiline.tag) == [f"{tag}$" for tag in REGIME_TAGS]
+    assert [chart.title.split()[0] for chart in layout.category[2].chart] == list(RegimeUse._fields)
+    assert "replay/fill_uptrend" in layout.category[2].chart[0].multiline.tag
 
 
 def test_a_validation_is_written_with_its_interval_and_baselines(events):

@@ -13,7 +13,7 @@ from scipy.signal import lfilter
 
 from regimegym.common.checks import check_at_least, check_choice, check_not_negative, check_number
 from regimegym.common.regimes import N_REGIMES, Regime
-from regimegym.features.synthetic.bars import bars_from_log_prices
+from regimegym.features.synthetic.bars import bars_from_log_prices, log_before
 from regimegym.features.synthetic.processes import markov_states, regime_log_prices
 from regimegym.features.synthetic.world import WORLDS, Truth, World, WorldSettings, draw_world
 
@@ -48,7 +48,7 @@ class SineSettings:
         phase = rng.uniform(0.0, 2.0 * np.pi)
         wave = self.amplitude * np.sin(2.0 * np.pi * np.arange(n_bars) / self.period + phase)
         log_close = wave + self.noise * rng.standard_normal(n_bars)
-        truth = Truth(expected=wave - log_before(log_close), centre=wave)
+        truth = Truth(expected=wave - log_before(log_close), centre=wave, volatility=np.full(n_bars, self.noise))
         return _world(log_close, truth, self.wick_sd, rng, self)
 
 
@@ -84,10 +84,13 @@ class RegimeSwitchSettings:
     def draw(self, n_bars: int, rng: np.random.Generator) -> World:
         """The world; its centre is that of the oscillations."""
         check_at_least("n_bars", n_bars, LEAST_BARS)
-        states = markov_states(n_bars, self.mean_stay, rng)
+        return self.with_states(markov_states(n_bars, self.mean_stay, rng), rng)
+
+    def with_states(self, states: np.ndarray, rng: np.random.Generator) -> World:
+        """The world whose hidden states (T,) int8, codes of Regime, are given."""
         log_close = regime_log_prices(
             states,
-            rng.standard_normal(n_bars),
+            rng.standard_normal(len(states)),
             self.drift,
             self.trend_sd,
             self.plateau_sd,
@@ -106,7 +109,9 @@ class RegimeSwitchSettings:
         drift_of = np.zeros(N_REGIMES)
         drift_of[Regime.UPTREND], drift_of[Regime.DOWNTREND] = self.drift, -self.drift
         pull = (1.0 - self.oscillation_memory) * (centre - before)
-        return Truth(states, np.where(oscillates, pull, drift_of[states]), centre)
+        sd_of = np.full(N_REGIMES, self.trend_sd)
+        sd_of[Regime.PLATEAU], sd_of[Regime.OSCILLATING] = self.plateau_sd, self.oscillation_sd
+        return Truth(states, np.where(oscillates, pull, drift_of[states]), sd_of[states], centre)
 
 
 @WORLDS.register("ou")
@@ -129,32 +134,34 @@ class OUSettings:
         shocks = self.sd * rng.standard_normal(n_bars)
         shocks[0] /= np.sqrt(1.0 - self.memory**2)
         log_close = lfilter([1.0], [1.0, -self.memory], shocks)
-        truth = Truth(expected=(self.memory - 1.0) * log_before(log_close), centre=np.zeros(n_bars))
+        truth = Truth(
+            expected=(self.memory - 1.0) * log_before(log_close),
+            centre=np.zeros(n_bars),
+            volatility=np.full(n_bars, self.sd),
+        )
         return _world(log_close, truth, self.wick_sd, rng, self)
 
 
 @WORLDS.register("gbm")
 @dataclass(frozen=True)
 class GBMSettings:
-    """Log returns N(0, sd): staying flat is the best that can be."""
+    """Log returns N(drift, sd); without drift staying flat is the best that can be."""
 
+    drift: float = 0.0
     sd: float = 0.01
     wick_sd: float = 0.002
 
     def __post_init__(self) -> None:
+        check_number("drift", self.drift, "finite", lambda _: True)
         check_not_negative("sd", self.sd)
         check_not_negative("wick_sd", self.wick_sd)
 
     def draw(self, n_bars: int, rng: np.random.Generator) -> World:
-        """The world; nothing is ever expected of it."""
+        """The world; nothing but its drift is ever expected of it."""
         check_at_least("n_bars", n_bars, LEAST_BARS)
-        log_close = np.cumsum(self.sd * rng.standard_normal(n_bars))
-        return _world(log_close, Truth(expected=np.zeros(n_bars)), self.wick_sd, rng, self)
-
-
-def log_before(log_close: np.ndarray) -> np.ndarray:
-    """Log price at which each bar begins (T,): the close before it, 0 for the first."""
-    return np.concatenate([[0.0], log_close[:-1]])
+        log_close = np.cumsum(self.drift + self.sd * rng.standard_normal(n_bars))
+        truth = Truth(expected=np.full(n_bars, self.drift), volatility=np.full(n_bars, self.sd), is_scheduled=True)
+        return _world(log_close, truth, self.wick_sd, rng, self)
 
 
 def _world(

@@ -19,17 +19,21 @@ class Truth:
         regimes: (T,) int8 codes of Regime, the state that made the move of each bar; None where
             the world has no states.
         expected: (T,) float64 log return of each bar that was to be expected from everything
-            hidden before it; None where it is not known.
+            hidden before it, gaps included; None where it is not known.
+        volatility: (T,) float64 standard deviation of each bar's log return about it, or None.
         centre: (T,) float64 log price, relative to START_PRICE, to which the price was drawn
             during the bar (the wave of a sine, the mean of an OU); NaN on bars without one, None
             in worlds without one.
-        events: first bars of what was planted, by its name: {"crash": 1200}.
+        events: bars at which something planted begins, int64 by its name: {"crash": [1200]}.
+        is_scheduled: given this truth the moves are independent, so that past prices tell nothing more.
     """
 
     regimes: np.ndarray | None = None
     expected: np.ndarray | None = None
+    volatility: np.ndarray | None = None
     centre: np.ndarray | None = None
-    events: Mapping[str, int] = field(default_factory=dict)
+    events: Mapping[str, np.ndarray] = field(default_factory=dict)
+    is_scheduled: bool = False
 
     def __post_init__(self) -> None:
         freeze_arrays(self)

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from regimegym.envs.observation import write_windows
 from regimegym.envs.sb3_vec_env import TradingVecEnv
 from regimegym.envs.settings import EnvSettings, EpisodeSettings
 from regimegym.envs.trading_env import TradingEnv
 from regimegym.envs.vector_env import TradingVectorEnv
 from regimegym.features.tape import MarketTape
+from regimegym.features.windows import write_windows
 from regimegym.training.benchmarks.harness import Work
 from regimegym.training.benchmarks.market import RANDOM_SEED, Sizes, random_tape
 from regimegym.training.benchmarks.stepping import sb3_steps, single_steps, vector_steps

@@ -108,12 +108,15 @@ def serve(cases: dict[str, Callable[[], Work]], questions: TextIO, answers: Text
 
 def cases_of(contender: str, sizes: Sizes) -> dict[str, Callable[[], Work]]:
     """Builders of a contender's cases by name."""
-    from regimegym.training.benchmarks import envs, peers
+    from regimegym.training.benchmarks import envs, peers, replay
 
     builders = {
         OURS: envs.our_cases,
         "gym-anytrading": peers.anytrading_cases,
         "gym-trading-env": peers.trading_env_cases,
+        replay.OURS: replay.our_replay_cases,
+        replay.CPPRB: replay.cpprb_cases,
+        replay.SB3: replay.sb3_cases,
     }
     return builders[contender](sizes)
 

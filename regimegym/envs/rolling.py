@@ -7,8 +7,8 @@ import numpy as np
 from numba import njit
 
 from regimegym.envs.memory import prefetch_to_write
-from regimegym.envs.observation import write_window, write_windows
 from regimegym.features.tape import MarketTape
+from regimegym.features.windows import gather_windows, write_window
 
 SHIFT = 2  # rows between two looks through the same array: the two arrays of an environment take turns
 AHEAD = 8  # accounts whose rows are on their way from memory while one is written
@@ -34,13 +34,13 @@ class OwnWindows:
 
     def show(self, tapes: Sequence[MarketTape], references: np.ndarray) -> np.ndarray:
         """The windows that end on `references` (N,)."""
-        write_references(tapes, references, self._market)
+        gather_windows(tapes, references, self._market)
         return self._market
 
     def show_again(self, tapes: Sequence[MarketTape], references: np.ndarray, which: np.ndarray) -> None:
         """Change what was shown last for the accounts `which`."""
         part = np.empty((len(which), *self._market.shape[1:]), np.float32)
-        write_references(tapes, references[which], part)
+        gather_windows(tapes, references[which], part)
         self._market[which] = part
 
 
@@ -65,7 +65,7 @@ class RollingWindows:
             self._shown[:] = NOWHERE
         view = self._view()
         if len(tapes) > 1:
-            write_references(tapes, references, view)
+            gather_windows(tapes, references, view)
         else:
             tape = tapes[0]
             roll_windows(
@@ -77,25 +77,12 @@ class RollingWindows:
     def show_again(self, tapes: Sequence[MarketTape], references: np.ndarray, which: np.ndarray) -> None:
         """Change what was shown last for the accounts `which`."""
         part = np.empty((len(which), self._length, self._rows.shape[2]), np.float32)
-        write_references(tapes, references[which], part)
+        gather_windows(tapes, references[which], part)
         self._view()[which] = part
         self._shown[which] = references[which] if len(tapes) == 1 else NOWHERE
 
     def _view(self) -> np.ndarray:
         return self._rows[:, self._first : self._first + self._length]
-
-
-def write_references(tapes: Sequence[MarketTape], references: np.ndarray, out: np.ndarray) -> None:
-    """Write the windows that end on `references` (n,), rows of all tapes laid end to end, into `out` (n, W, F)."""
-    if len(tapes) == 1:
-        write_windows(tapes[0].features, tapes[0].segment_start, references, out)
-        return
-    tape_indices, rows = np.divmod(references, len(tapes[0]))
-    for k in np.unique(tape_indices):
-        which = np.flatnonzero(tape_indices == k)
-        part = np.empty((len(which), *out.shape[1:]), np.float32)
-        write_windows(tapes[k].features, tapes[k].segment_start, rows[which], part)
-        out[which] = part
 
 
 @njit(cache=True, error_model="numpy")

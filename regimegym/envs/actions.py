@@ -75,9 +75,10 @@ class ActionTranslator:
 
     def write_targets(self, actions: Any, out: np.ndarray) -> None:
         """Write `targets` into `out` (N,); int64 actions as they come from a network or a space go faster."""
+        weights = self.weights
         is_plain = isinstance(actions, np.ndarray) and actions.dtype == np.int64 and actions.flags.c_contiguous
-        is_plain = is_plain and self.weights is not None and actions.shape == out.shape
-        if not (is_plain and translate(actions, self.weights, out)):
+        is_plain = is_plain and actions.shape == out.shape
+        if weights is None or not is_plain or not translate(actions, weights, out):
             out[:] = self.targets(actions, len(out))
 
     def masks(self, is_held: np.ndarray, is_spent: np.ndarray) -> np.ndarray:

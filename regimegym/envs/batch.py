@@ -38,7 +38,7 @@ from regimegym.features.tape import MarketTape
 
 
 class EpisodeEnd(NamedTuple):
-    """Statistics of one finished episode, or of several: then each field is an array."""
+    """Statistics of one finished episode."""
 
     episode_return: float  # V_T / V_0 − 1
     buy_hold_return: float  # of the twin that bought first and held (envs.holding)
@@ -210,18 +210,18 @@ class AccountBatch:
             equities[part] = hold_equities(self.bars, terms.rules, terms.settings, first, last)
         return equities
 
-    def episode_ends(self, which: np.ndarray) -> EpisodeEnd:
-        """Statistics of the episodes that the accounts `which` have just finished, (n,) each."""
-        start, equity, trades, decisions = self.accounts.values[
-            [[START_EQUITY], [EQUITY], [TRADES], [DECISIONS]], which
-        ]
-        return EpisodeEnd(
+    def episode_ends(self, which: np.ndarray) -> dict[str, np.ndarray]:
+        """EpisodeEnd of the episodes that the accounts `which` have just finished, (n,) each, by field."""
+        fields = np.array([START_EQUITY, EQUITY, TRADES, DECISIONS])
+        start, equity, trades, decisions = self.accounts.values[fields[:, None], which]
+        columns = (
             equity / start - 1,
             self.hold_equities(which) / start - 1,
             trades.astype(np.int64),
             decisions.astype(np.int64),
             *self.markets_of(which),
         )
+        return dict(zip(EpisodeEnd._fields, columns, strict=True))
 
     def markets_of(self, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Symbols and timeframes (n,) of the segments the accounts `which` stand in, as objects."""

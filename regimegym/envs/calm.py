@@ -259,7 +259,7 @@ def _recall(
 ) -> None:
     """What the ring of each account forgets when this decision goes in; the bars set out from memory."""
     for j in range(n):
-        prefetch(bars, rows[first + j] + 1)  # type: ignore[call-arg]
+        prefetch(bars, rows[first + j] + 1)
         i = unsigned(first + j)
         slot = slot_of(accounts[DECISIONS, i], ring.shape[1])
         room[SLOT, j] = slot
@@ -379,8 +379,8 @@ def _remember(
         room[FILLED, unsigned(count)] = j
         count += int(room[N_STATE + TRADED, j])
     for k in range(count):
-        j = unsigned(room[FILLED, unsigned(k)])
-        i = unsigned(first) + j
+        j = int(room[FILLED, unsigned(k)])
+        i = unsigned(first + j)
         fill = fills[i, 0]
         fill.row = rows[i] + 1
         fill.units = room[FILL_UNITS, j]

@@ -74,7 +74,7 @@ def step_kernel(
     in_place = accounts.ctypes.data == next_accounts.ctypes.data
     for i in range(len(rows)):
         if i + AHEAD < len(rows):
-            prefetch(bars, rows[i + AHEAD] + 1)  # type: ignore[call-arg]
+            prefetch(bars, rows[i + AHEAD] + 1)
         if not in_place:
             for field in range(len(ACCOUNT_ROWS)):
                 next_accounts[field, i] = accounts[field, i]

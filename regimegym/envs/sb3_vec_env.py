@@ -137,7 +137,8 @@ class TradingVecEnv(VecEnv):
         infos, dones = self._infos(out, tapes), out.terminated | out.truncated
         if n_ended:
             ended = np.flatnonzero(dones)
-            ends = map(EpisodeEnd._make, zip(*(column.tolist() for column in batch.episode_ends(ended)), strict=True))
+            columns = (column.tolist() for column in batch.episode_ends(ended).values())
+            ends = map(EpisodeEnd._make, zip(*columns, strict=True))
             for i, end, last in zip(ended.tolist(), ends, separate(out.observation, ended), strict=True):
                 infos[i] = infos[i] | self._ended(i, end, last)
             self._begin(ended)

@@ -170,7 +170,7 @@ class TradingEnv(gymnasium.Env):
         if outcome == GOES_ON:
             return observation, reward, False, False, info
         self._running = False
-        info |= {name: column.tolist()[0] for name, column in self.batch.episode_ends(ALONE)._asdict().items()}
+        info |= {name: column.tolist()[0] for name, column in self.batch.episode_ends(ALONE).items()}
         return observation, reward, outcome == TERMINATED, outcome == TRUNCATED, info
 
     def action_masks(self) -> np.ndarray:

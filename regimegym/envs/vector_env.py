@@ -164,7 +164,7 @@ class TradingVectorEnv(VectorEnv):
     def _end_infos(self, ended: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
         """Statistics of the finished episodes, (N,) each; 0 (None for texts) where none finished."""
         columns: dict[str, Any] = {}
-        for name, values in self.batch.episode_ends(ended)._asdict().items():
+        for name, values in self.batch.episode_ends(ended).items():
             is_text = values.dtype == object  # gymnasium has None where no account says anything
             columns[name] = np.full(self.num_envs, None) if is_text else np.zeros(self.num_envs, values.dtype)
             columns[name][ended] = values

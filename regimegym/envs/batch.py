@@ -9,6 +9,7 @@ from regimegym.common.errors import DataError
 from regimegym.envs.actions import KEEP, ActionTranslator
 from regimegym.envs.calm import step_many
 from regimegym.envs.custom_reward import apply_reward_rule
+from regimegym.envs.episode_watch import EpisodeWatch
 from regimegym.envs.holding import hold_equities
 from regimegym.envs.observation import check_observation, observation_space
 from regimegym.envs.order_settings import OrderSettings
@@ -65,6 +66,7 @@ class AccountBatch:
         accounts: state of the N accounts, changed in place.
         result: StepResult of the last step.
         recorder: told of every step and new episode, for a replay buffer; None where nobody asks.
+        watch: the same, for pictures of one account.
 
     Raises:
         DataError: too few rows for one episode.
@@ -95,6 +97,7 @@ class AccountBatch:
         self.episodes = np.zeros(n_accounts, np.int64)
         self.targets = np.full(n_accounts, KEEP)
         self.recorder: StepRecorder | None = None
+        self.watch: EpisodeWatch | None = None
         self._mixed = False  # whether accounts of several stages are under way
         self._segment_starts = np.array([segment.start for segment in tape.segments])
         self._symbols = np.array([segment.symbol for segment in tape.segments], object)
@@ -173,6 +176,8 @@ class AccountBatch:
         open_accounts(self.accounts, which, terms.settings.account.initial_cash)
         if self.recorder is not None:
             self.recorder.began(which)
+        if self.watch is not None:
+            self.watch.began(which)
 
     def decide(self, actions: object) -> None:
         """Keep the decisions of the next step; actions are as ActionTranslator.targets takes them, and raise alike."""
@@ -199,6 +204,8 @@ class AccountBatch:
         self.observe(out)
         if self.recorder is not None:
             self.recorder.stepped()
+        if self.watch is not None:
+            self.watch.stepped()
         return n_ended
 
     def hold_equities(self, which: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """TradingVecEnv: N accounts as one stable-baselines3 vector environment."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -15,6 +15,7 @@ from regimegym.common.checks import check_at_least
 from regimegym.envs.batch import AccountBatch, EpisodeEnd
 from regimegym.envs.batch_state import batch_state, load_batch_state
 from regimegym.envs.default_market import default_tape
+from regimegym.envs.episode_watch import EpisodeWatch, check_render_mode
 from regimegym.envs.outputs import Outputs, outputs_of, separate
 from regimegym.envs.reset_options import NO_OPTIONS, ResetOptions, reset_options
 from regimegym.envs.settings import EnvSettings
@@ -40,6 +41,8 @@ class TradingVecEnv(VecEnv):
         n_envs: N ≥ 1.
         tape, settings, rows, observation: as for TradingEnv.
         random_seed: seed of the first account's starts.
+        render_mode: `rgb_array` or None.
+        render_account: the account that pictures show.
     """
 
     def __init__(
@@ -50,14 +53,19 @@ class TradingVecEnv(VecEnv):
         rows: RowRange | None = None,
         random_seed: int = 0,
         observation: str = "window",
+        render_mode: str | None = None,
+        render_account: int = 0,
     ) -> None:
         check_at_least("n_envs", n_envs, 1)
+        check_render_mode(render_mode)
         tape = default_tape() if tape is None else tape
         self.batch = AccountBatch(n_envs, tape, settings or EnvSettings(), rows, observation)
         self.rows = self.batch.limits
-        self.render_mode = None
+        self.render_mode = render_mode
+        if render_mode is not None:
+            self.batch.watch = EpisodeWatch(self.batch, render_account)
         super().__init__(n_envs, self.batch.space, self.batch.actions.space)
-        self.metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
+        self.metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "autoreset_mode": AutoresetMode.SAME_STEP}
         self._room = outputs_of(n_envs, self.batch.window, copy=True)
         self._first_tape = [0] * n_envs
         self._step_infos: list[dict[str, Any]] = [{} for _ in range(n_envs)]
@@ -144,6 +152,10 @@ class TradingVecEnv(VecEnv):
             self._begin(ended)
             batch.observe_begun(ended, out)
         return dict(out.observation), out.reward.astype(np.float32), dones, infos
+
+    def get_images(self) -> Sequence[np.ndarray | None]:
+        """One picture (480, 640, 3) uint8, which `render` returns: the running episode of `render_account`."""
+        return [] if self.batch.watch is None else [self.batch.watch.frame()]
 
     def close(self) -> None:
         """Nothing is held open."""

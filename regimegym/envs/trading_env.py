@@ -8,8 +8,9 @@ import numpy as np
 from regimegym.common.errors import ConfigError, RegimeGymError, nearest_name
 from regimegym.envs.batch import AccountBatch
 from regimegym.envs.default_market import default_tape
+from regimegym.envs.episode_watch import EpisodeWatch, nothing_recorded
 from regimegym.envs.outputs import outputs_of
-from regimegym.envs.render import EpisodeHistory, Window, draw_frame, has_display, plot_episode
+from regimegym.envs.render import EpisodeHistory, Window, draw_frame, has_display
 from regimegym.envs.reset_options import reset_options
 from regimegym.envs.settings import EnvSettings
 from regimegym.envs.single_step import GOES_ON, TERMINATED, TRUNCATED, SingleStep
@@ -77,7 +78,8 @@ class TradingEnv(gymnasium.Env):
         self._running = False
         self._row = 0
         self._single: SingleStep | None = None
-        self._history: EpisodeHistory | None = None
+        self._watch = None if render_mode is None else EpisodeWatch(self.batch, 0)
+        self.batch.watch = self._watch
 
     @property
     def tape(self) -> MarketTape:
@@ -130,8 +132,6 @@ class TradingEnv(gymnasium.Env):
         }
         (info["symbol"],), (info["timeframe"],) = self.batch.markets_of(ALONE)
         if self.render_mode is not None:
-            length = int(self.batch.last_references[0] - self.batch.references[0])
-            self._history = EpisodeHistory(self.batch.tapes[tape], self._row, self._row + length, equity)
             self._show()
         out = outputs_of(1, self.batch.window, copy=True)()
         self.batch.observe(out)
@@ -164,8 +164,8 @@ class TradingEnv(gymnasium.Env):
             "traded": traded > 0,
         }
         self._row = row + 1
-        if self._history is not None:
-            self._history.add(equity, float(self.batch.hold_equities(ALONE)[0]), self.batch.fills_of(0))
+        if self._watch is not None:
+            self._watch.stepped()
             self._show()
         if outcome == GOES_ON:
             return observation, reward, False, False, info
@@ -195,13 +195,9 @@ class TradingEnv(gymnasium.Env):
             ConfigError: nothing was recorded, because there is no render mode or no episode.
             MachineError: plotly is not installed.
         """
-        if self._history is None:
-            raise ConfigError(
-                "nothing-recorded",
-                "there is no recorded episode to plot",
-                needed="an environment built with a render_mode (rgb_array) and a reset",
-            )
-        return plot_episode(self._history)
+        if self._watch is None:
+            raise nothing_recorded()
+        return self._watch.figure()
 
     def close(self) -> None:
         """Close the window, where there is one."""
@@ -212,6 +208,11 @@ class TradingEnv(gymnasium.Env):
     def __getstate__(self) -> dict[str, Any]:
         """Of a copy or a pickle: without the addresses of this one's arrays."""
         return self.__dict__ | {"_single": None}
+
+    @property
+    def _history(self) -> EpisodeHistory | None:
+        """The recorded episode so far."""
+        return None if self._watch is None else self._watch.history
 
     def _show(self) -> None:
         """In mode `human`, draw the episode so far into the window."""

@@ -13,6 +13,7 @@ from regimegym.common.checks import check_at_least
 from regimegym.common.errors import ConfigError
 from regimegym.envs.batch import AccountBatch
 from regimegym.envs.default_market import default_tape
+from regimegym.envs.episode_watch import EpisodeWatch, check_render_mode, nothing_recorded
 from regimegym.envs.outputs import Outputs, outputs_of, separate
 from regimegym.envs.reset_options import NO_OPTIONS, ResetOptions, reset_options
 from regimegym.envs.settings import EnvSettings
@@ -33,12 +34,18 @@ class TradingVectorEnv(VectorEnv):
     Args:
         num_envs: N ≥ 1.
         tape, settings, rows, observation: as for TradingEnv.
+        render_mode: `rgb_array` or None.
+        render_account: the account that pictures and the figure show.
         copy: whether every step returns arrays of its own. False is faster: two sets of arrays take
             turns, so what a step (or reset) returned holds through the next step, and is written
             over by the one after it. What lies in final_obs and final_info is never written over.
     """
 
-    metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
+    metadata: dict[str, Any] = {  # noqa: RUF012
+        "render_modes": ["rgb_array"],
+        "render_fps": 20,
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+    }
 
     def __init__(
         self,
@@ -47,13 +54,19 @@ class TradingVectorEnv(VectorEnv):
         settings: EnvSettings | None = None,
         rows: RowRange | None = None,
         observation: str = "window",
+        render_mode: str | None = None,
+        render_account: int = 0,
         copy: bool = True,
     ) -> None:
         check_at_least("num_envs", num_envs, 1)
+        check_render_mode(render_mode)
         tape = default_tape() if tape is None else tape
         self.num_envs = num_envs
         self.batch = AccountBatch(num_envs, tape, settings or EnvSettings(), rows, observation)
         self.rows = self.batch.limits
+        self.render_mode = render_mode
+        if render_mode is not None:
+            self.batch.watch = EpisodeWatch(self.batch, render_account)
         self.single_observation_space = self.batch.space
         self.single_action_space = self.batch.actions.space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -126,6 +139,17 @@ class TradingVectorEnv(VectorEnv):
         if n_ended:
             self._begin_anew(out, infos)
         return dict(out.observation), out.reward, out.terminated, out.truncated, infos
+
+    def render(self) -> tuple[np.ndarray, ...] | None:
+        """One picture (480, 640, 3) uint8: the running episode of `render_account`; None without a render mode."""
+        frame = None if self.batch.watch is None else self.batch.watch.frame()
+        return None if frame is None else (frame,)
+
+    def episode_figure(self) -> Any:
+        """It as a plotly Figure. Raises as EpisodeWatch.figure, also without a render mode."""
+        if self.batch.watch is None:
+            raise nothing_recorded()
+        return self.batch.watch.figure()
 
     def action_masks(self) -> np.ndarray:
         """(N, A) bool, the admissible actions; see ActionTranslator.masks."""

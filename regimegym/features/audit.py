@@ -124,6 +124,7 @@ def audit_providers(
     for n_done, cut in enumerate(ordered, 1):
         noisy = with_other_future(bars, cut, rng)
         changed = _all_columns(providers, noisy, context_with_other_future(context, int(clock[cut]), rng))
+        _check_same_columns(truth, changed)
         for name, column in truth.items():
             if cut >= column.first_cut:
                 audit[name].add(cut, column, _changes(column, changed[name], cut))
@@ -195,6 +196,16 @@ def _all_columns(providers: Sequence[Provider], bars: Bars, context: Context) ->
                 raise DataError("not-a-number", f"'{name}' holds {column.values.dtype}", needed="numbers")
             columns[name] = column
     return columns
+
+
+def _check_same_columns(before: Mapping[str, Column], after: Mapping[str, Column]) -> None:
+    for name in before.keys() | after.keys():
+        if name not in before or name not in after or before[name].values.shape != after[name].values.shape:
+            raise DataError(
+                "other-columns",
+                f"'{name}' is there, or has its shape, only as long as the future is the true one",
+                needed="the same columns of the same shape, whatever the bars hold",
+            )
 
 
 def _rows_of(column: Column) -> np.ndarray:

@@ -59,6 +59,12 @@ class Bars:
             part.__dict__[name] = value[start:stop] if isinstance(value, np.ndarray) else value
         return part
 
+    def at(self, rows: np.ndarray) -> "Bars":
+        """The bars of `rows` (n,), in rising order."""
+        return replace(
+            self, **{name: value[rows] for name, value in self.__dict__.items() if isinstance(value, np.ndarray)}
+        )
+
     @property
     def fingerprint(self) -> str:
         """16 hex digits of SHA-256 over timestamps, prices, volume, spreads, and funding and sizes if any."""

@@ -6,16 +6,24 @@ training rows → `build_tape`.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from regimegym.common.errors import ModelError, nearest_name
+from regimegym.common.errors import DataError, ModelError, nearest_name
 from regimegym.features.bars import Bars
 from regimegym.features.context import EMPTY, Context, feature_inputs
-from regimegym.features.pipeline import FeatureSettings, FeatureTable, compute_features
+from regimegym.features.pipeline import (
+    FeatureSettings,
+    FeatureTable,
+    compute_columns,
+    compute_features,
+    usable_features,
+)
 from regimegym.features.regimes import Regimes, RegimeSettings, classify_regimes
 from regimegym.features.scaling import Scaler
+from regimegym.features.segments import Piece, contiguous_rows
+from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape, Segment, price_tape
 
 LOG = logging.getLogger(__name__)
@@ -39,16 +47,69 @@ def prepare_market(
 ) -> Market:
     """Regimes and features of `bars`, with what `context` lets them join.
 
+    The history is cut at long gaps; each piece has regimes, features and a warm-up of its own.
+    Pieces that end before their warm-up does are left out and logged: the market's rows are
+    those of the others, one behind the other.
+
     Raises:
         DataError: too few bars, or a feature lacks its input.
     """
-    regimes = classify_regimes(bars.close, regime_settings)
-    table = compute_features(feature_inputs(bars, regimes, context), feature_settings)
-    return Market(bars, regimes, table, context)
+    settings = feature_settings or FeatureSettings()
+    parts = contiguous_rows(bars, settings.longest_gap_days)
+    if len(parts) == 1:
+        regimes = classify_regimes(bars.close, regime_settings)
+        table = compute_features(feature_inputs(bars, regimes, context), settings)
+        return Market(bars, regimes, table, context)
+    return _prepare_pieces(bars, parts, regime_settings, settings, context)
+
+
+def _prepare_pieces(
+    bars: Bars,
+    parts: Sequence[RowRange],
+    regime_settings: RegimeSettings | None,
+    settings: FeatureSettings,
+    context: Context,
+) -> Market:
+    whole = feature_inputs(bars, classify_regimes(bars.close, regime_settings), context)
+    features = usable_features(whole, settings)
+    prepared, kept, short = [], [], []
+    for part in parts:
+        piece = bars.rows(part.start, part.stop)
+        inputs = feature_inputs(piece, classify_regimes(piece.close, regime_settings), context)
+        try:
+            prepared.append((inputs.regimes, compute_columns(inputs, features)))
+            kept.append(part)
+        except DataError as error:
+            if error.name != "too-few-bars" or (part is parts[-1] and not prepared):
+                raise
+            short.append(part)
+    if short:
+        lost = ", ".join(f"{part.start:,}–{part.stop:,}" for part in short)
+        LOG.info("%s: %d pieces end before their warm-up and are left out: rows %s", bars.symbol, len(short), lost)
+    rows = np.concatenate([np.arange(part.start, part.stop) for part in kept])
+    return Market(bars.at(rows), _joined_regimes(prepared), _joined_tables(prepared), context)
+
+
+def _joined_regimes(prepared: Sequence[tuple[Regimes, FeatureTable]]) -> Regimes:
+    return Regimes(
+        *(np.concatenate([getattr(regimes, field.name) for regimes, _ in prepared]) for field in fields(Regimes))
+    )
+
+
+def _joined_tables(prepared: Sequence[tuple[Regimes, FeatureTable]]) -> FeatureTable:
+    tables = [table for _, table in prepared]
+    offsets = np.cumsum([0, *map(len, tables)]).tolist()
+    pieces = tuple(
+        Piece(offset, offset + len(table), offset + table.warm_up)
+        for table, offset in zip(tables, offsets, strict=False)
+    )
+    values = np.concatenate([table.values.T for table in tables], axis=1).T
+    timestamps = np.concatenate([table.timestamps for table in tables])
+    return FeatureTable(timestamps, values, tables[0].names, tables[0].warm_up, pieces)
 
 
 def build_tape(market: Market, scaler: Scaler) -> MarketTape:
-    """One segment of T rows whose first row is the first after warm-up; warm-up rows hold 0.
+    """A segment for each piece of the market, whose first row is the first after warm-up; warm-up rows hold 0.
 
     Raises ModelError `feature-mismatch` when the scaler belongs to other features.
     """
@@ -56,14 +117,15 @@ def build_tape(market: Market, scaler: Scaler) -> MarketTape:
     if scaler.names != table.names:
         raise _mismatch(scaler.names, table.names)
     features = scaler.transform(table.values)
-    features[: table.warm_up] = 0.0
+    features[~table.is_known] = 0.0
     return replace(
         price_tape(bars),
         features=features,
         feature_names=table.names,
         regimes=market.regimes.labels,
         regime_probabilities=market.regimes.probabilities.astype(np.float32),
-        segments=(Segment(bars.symbol, 0, len(bars), table.warm_up),),
+        segments=tuple(Segment(bars.symbol, *piece) for piece in table.pieces),
+        segment_start=np.repeat([p.start for p in table.pieces], [p.stop - p.start for p in table.pieces]),
     )
 
 
@@ -81,7 +143,7 @@ def align_features(model_names: Sequence[str], table: FeatureTable) -> FeatureTa
         raise _mismatch(names, table.names)
     LOG.info("features were realigned by name to the order of the model")
     values = table.values[:, [table.names.index(name) for name in names]]
-    return FeatureTable(table.timestamps, values, names, table.warm_up)
+    return FeatureTable(table.timestamps, values, names, table.warm_up, table.pieces)
 
 
 def _mismatch(expected: Sequence[str], found: Sequence[str]) -> ModelError:

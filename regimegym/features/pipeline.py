@@ -7,12 +7,16 @@ from hashlib import sha256
 
 import numpy as np
 
-from regimegym.common.checks import check_choice
+from regimegym.common.checks import check_choice, check_positive
 from regimegym.common.errors import ConfigError, DataError, nearest_name
-from regimegym.features.feature import FEATURES, Feature, FeatureInputs
+from regimegym.features.feature import FEATURES, SERIES, Feature, FeatureInputs
+from regimegym.features.segments import Piece
 from regimegym.features.sets import DEFAULT_SET, SETS
 
 LOG = logging.getLogger(__name__)
+# What names the file of each need; volume and quotes are in the file of the bars, or nowhere.
+GIVEN_BY = {"others": "context.others=[FILE]", "book": "context.book=FILE", "trades": "context.trades=FILE"}
+GIVEN_BY |= {name: f"context.series={{{name}: FILE}}" for name in SERIES}
 NAMED = 4  # names in a list before it says how many more there are
 HASHED_ROWS = 65_536  # at a time, so that hashing takes no second table
 
@@ -25,15 +29,19 @@ class FeatureSettings:
         names: registered names.
         missing: what to do with a feature whose input the data lacks (volume, quotes, other
             instruments, …): `raise`, or `omit` it and log that.
+        longest_gap_days: a step between bars that is longer, and longer than five bars, cuts the
+            history: nothing is computed across it.
     """
 
     names: tuple[str, ...] = DEFAULT_SET
     missing: str = "raise"
+    longest_gap_days: float = 10.0
 
     def __post_init__(self) -> None:
         names = (self.names,) if isinstance(self.names, str) else tuple(self.names)
         object.__setattr__(self, "names", names)
         check_choice("features.missing", self.missing, ("raise", "omit"))
+        check_positive("features.longest_gap_days", self.longest_gap_days)
         if not names:
             raise ConfigError("no-features", "'features.names' is empty", needed="at least one feature")
         for name in names:
@@ -43,7 +51,13 @@ class FeatureSettings:
             raise ConfigError("repeated-feature", f"'features.names' holds '{twice[0]}' twice")
 
 
-def feature_set(name: str, add: Sequence[str] = (), drop: Sequence[str] = (), missing: str = "omit") -> FeatureSettings:
+def feature_set(
+    name: str,
+    add: Sequence[str] = (),
+    drop: Sequence[str] = (),
+    missing: str = "omit",
+    longest_gap_days: float = 10.0,
+) -> FeatureSettings:
     """The settings of the named set with some features more or fewer.
 
     Raises:
@@ -64,7 +78,7 @@ def feature_set(name: str, add: Sequence[str] = (), drop: Sequence[str] = (), mi
             nearest=nearest_name(absent[0], SETS[name]),
         )
     kept = (feature for feature in SETS[name] if feature not in drop)
-    return FeatureSettings((*kept, *add), missing)
+    return FeatureSettings((*kept, *add), missing, longest_gap_days)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,18 +87,22 @@ class FeatureTable:
 
     Attributes:
         timestamps: (T,) int64 UTC nanoseconds, start of the bar.
-        values: (T, F) float64, each column in one piece of memory; NaN on the first `warm_up` rows,
-            finite on all others.
+        values: (T, F) float64, each column in one piece of memory; NaN in the warm-ups, finite on all
+            other rows.
         names: F feature names, in column order.
         warm_up: number of leading rows without values.
+        pieces: contiguous histories in row order, each with a warm-up of its own; one where empty.
     """
 
     timestamps: np.ndarray
     values: np.ndarray
     names: tuple[str, ...]
     warm_up: int
+    pieces: tuple[Piece, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.pieces:
+            object.__setattr__(self, "pieces", (Piece(0, len(self.timestamps), self.warm_up),))
         for name in ("timestamps", "values"):
             frozen = np.asarray(getattr(self, name)).view()
             frozen.flags.writeable = False
@@ -92,6 +110,14 @@ class FeatureTable:
 
     def __len__(self) -> int:
         return len(self.timestamps)
+
+    @property
+    def is_known(self) -> np.ndarray:
+        """(T,) whether a row lies after the warm-up of its piece."""
+        known = np.zeros(len(self), bool)
+        for piece in self.pieces:
+            known[piece.first_row : piece.stop] = True
+        return known
 
     @property
     def fingerprint(self) -> str:
@@ -113,20 +139,23 @@ def compute_features(inputs: FeatureInputs, settings: FeatureSettings | None = N
             `too-few-bars` when no bar would be left after the warm-up;
             `feature-not-finite` when a feature breaks its promise.
     """
-    bars = inputs.bars
-    features = usable_features(inputs, settings or FeatureSettings())
-    warm_up = _warm_up(inputs, features)
-    values = np.empty((len(features), len(bars)))  # a column is written in one piece
+    return compute_columns(inputs, usable_features(inputs, settings or FeatureSettings()))
+
+
+def compute_columns(inputs: FeatureInputs, features: Sequence[Feature]) -> FeatureTable:
+    """The table of these features; raises as `compute_features`, but asks nobody for missing inputs."""
+    warm_up = first_known_row(inputs, features)
+    values = np.empty((len(features), len(inputs)))  # a column is written in one piece
     for column, feature in zip(values, features, strict=True):
         column[:] = feature.compute(inputs)
         inputs.put_column(feature.name, column)
     values[:, :warm_up] = np.nan
     names = tuple(feature.name for feature in features)
     _check_finite(values, names, warm_up)
-    return FeatureTable(bars.timestamps, values.T, names, warm_up)
+    return FeatureTable(inputs.bars.timestamps, values.T, names, warm_up)
 
 
-def _warm_up(inputs: FeatureInputs, features: Sequence[Feature]) -> int:
+def first_known_row(inputs: FeatureInputs, features: Sequence[Feature]) -> int:
     """Rows until all `features` and the regimes are there. Raises DataError when no row is left."""
     rows = {feature.name: feature.warm_up_on(inputs) for feature in features}
     longest = max(rows, key=rows.__getitem__)
@@ -160,10 +189,16 @@ def usable_features(inputs: FeatureInputs, settings: FeatureSettings) -> list[Fe
             f"{inputs.bars.symbol} lacks what {len(lacking)} of the features need: {listed}",
             needed=", ".join(sorted({need for needs in lacking.values() for need in needs})),
             found=", ".join(sorted(inputs.available)) or "prices only",
-            help=("leave them out of features.names, or set features.missing=omit",),
+            help=_advice({need for needs in lacking.values() for need in needs}),
         )
     LOG.info("%s: %d features omitted for lack of input: %s", inputs.bars.symbol, len(lacking), listed)
     return [feature for feature in features if feature.name not in lacking]
+
+
+def _advice(needs: set[str]) -> tuple[str, ...]:
+    """How to give what is missing, and how to do without it."""
+    given = [f"'{text}'" for need, text in GIVEN_BY.items() if need in needs]
+    return (*([f"name the files: {' '.join(given)}"] if given else []), "or do without: features.missing=omit")
 
 
 def _by_reason(lacking: Mapping[str, Sequence[str]]) -> str:

@@ -65,11 +65,13 @@ class Scaler:
 
 
 def fit_scaler(table: FeatureTable, rows: RowRange, clip: float = 5.0) -> Scaler:
-    """Mean and standard deviation (ddof 0) of the rows [start, stop) after the warm-up.
+    """Mean and standard deviation (ddof 0) of the rows [start, stop) after the warm-ups.
 
     Raises DataError `too-few-bars` when fewer than two such rows are left.
     """
-    values = np.ascontiguousarray(table.values[max(rows.start, table.warm_up) : rows.stop])  # sums row by row
+    start = max(rows.start, table.warm_up)
+    values = np.ascontiguousarray(table.values[start : rows.stop])  # so that sums are taken row by row
+    values = values[table.is_known[start : rows.stop]]
     if len(values) < 2:
         raise DataError(
             "too-few-bars",

@@ -126,17 +126,15 @@ class FeatureStream:
         self._tail.append(bar)
         self._first = bar.timestamp if self._first is None else self._first
         regime, probabilities = self._push_regime()
-        if self._tail.seen > self._warm_up:
-            self._update_base(others or {}, series or {})
         for level in self._coarse:
             level.update(self._tail, self._values)
+        if not self.is_warm:
+            return StreamedRow(np.full(self._n_features, np.nan), regime, probabilities)
+        self._update_base(others or {}, series or {})
         for i, factors in self._products:
             if factors:
                 self._values[i] = product([self._values[j] for j in factors])
-        values = np.full(self._n_features, np.nan)
-        if self.is_warm:
-            values[:] = self._values[: self._n_features]
-        return StreamedRow(values, regime, probabilities)
+        return StreamedRow(self._values[: self._n_features].copy(), regime, probabilities)
 
     def _update_base(self, others: Mapping[str, Bars], series: Mapping[str, ExternalSeries]) -> None:
         """New values of the columns that are made of base bars."""

@@ -14,6 +14,7 @@ from regimegym.features.pipeline import FeatureSettings
 from regimegym.features.regime_fit import fit_regimes, regime_shares
 from regimegym.features.regimes import RegimeSettings
 from regimegym.features.scaling import Scaler, fit_scaler
+from regimegym.features.segments import longest_stretch
 from regimegym.features.splits import RowRange, Split, chronological_split
 from regimegym.features.tape import MarketTape
 from regimegym.training.wiring import build
@@ -80,7 +81,7 @@ def experiment_on(config: DictConfig, bars: Bars, context: Context) -> Experimen
     features: FeatureSettings = build(config.features)
     market = prepare_market(bars, replace(regime, fit="none"), features, context)
     split = split_market(config, market, settings)
-    fitted = fit_regimes(bars.close, regime, split.train)
+    fitted = fit_regimes(market.bars.close, regime, split.train)
     if fitted != regime:  # labels and their features anew; the warm-up, and so the split, stays
         market = prepare_market(bars, fitted, features, context)
     scaler = fit_scaler(market.table, split.train)
@@ -94,12 +95,17 @@ def build_market(config: DictConfig, regime_settings: RegimeSettings) -> Market:
 
 
 def split_market(config: DictConfig, market: Market, settings: EnvSettings) -> Split:
-    """Train, validation and test: each holds an episode at least, none shares a window."""
-    episode = settings.episode
-    return chronological_split(
-        len(market.bars),
-        market.table.warm_up,
-        build(config.split),
-        purge=episode.window,
-        least=episode.least_length + 1,
+    """Train, validation and test: each holds an episode at least, none shares a window.
+
+    Where the history has long gaps, validation and test are the longest runs without one.
+    """
+    episode, pieces = settings.episode, market.table.pieces
+    least = episode.least_length + 1
+    split = chronological_split(
+        len(market.bars), market.table.warm_up, build(config.split), purge=episode.window, least=least
+    )
+    return Split(
+        split.train,
+        longest_stretch(split.validation, pieces, "validation", least),
+        longest_stretch(split.test, pieces, "test", least),
     )

@@ -45,7 +45,7 @@ def pipeline_provider(config: DictConfig, experiment: Experiment, cuts: Sequence
         for name, values in zip(market.table.names, market.table.values.T, strict=True):
             columns[f"feature {name}"] = Column(values)
         columns |= _regime_columns(market)
-        fitted = fit_regimes(bars.close, regime, train)
+        fitted = fit_regimes(market.bars.close, regime, train)
         numbers = [value for value in vars(fitted).values() if isinstance(value, float)]
         columns["fitted regime thresholds"] = _fitted([numbers], train.stop)
         scaler = fit_scaler(market.table, train)
@@ -71,7 +71,9 @@ def observed_columns(experiment: Experiment, tape: MarketTape, cuts: Sequence[in
     """What accounts on `tape` see and earn as they walk across each of `cuts`; their actions are always the same."""
     settings, symbol = experiment.settings, tape.symbols[0]
     steps = max(settings.episode.window, 2)
-    first, last = tape.segments[0].first_row, len(tape) - steps - 1
+    # Gaps in another future may lengthen its warm-up; accounts start on the true rows all the same.
+    first, last = experiment.market.table.warm_up, len(tape) - steps - 1
+    tape = replace(tape, segments=(tape.segments[0]._replace(first_row=first),))
     starts = sorted({int(np.clip(cut - steps // 2, first, last)) for cut in cuts})
     episode = EpisodeSettings(
         settings.episode.window, steps, start="sequential", starts=[(symbol, row) for row in starts]

@@ -15,6 +15,7 @@ from regimegym.envs.settings import EnvSettings
 from regimegym.evaluate.evaluation import evaluate_policy
 from regimegym.features.market import Market, align_features, build_tape
 from regimegym.features.scaling import Scaler
+from regimegym.features.segments import longest_stretch
 from regimegym.features.splits import RowRange
 from regimegym.training.experiment import build_market, interval_of, split_market
 from regimegym.training.ledger import LEDGER, Ledger
@@ -58,7 +59,7 @@ def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
         policy = with_saved_layers(policy, card, market.bars.symbol)
     tape = build_tape(market, Scaler.from_dict(card.scaler))
     rows = (
-        RowRange(market.table.warm_up, len(tape))
+        longest_stretch(RowRange(0, len(tape)), market.table.pieces, "evaluation")
         if is_new
         else getattr(split_market(run_config, market, settings), config.part)
     )

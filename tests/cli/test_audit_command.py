@@ -1,6 +1,8 @@
 """regime-gym data audit: exit codes, the table, the JSON, a feature of one's own, mistakes."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -85,3 +87,17 @@ def test_a_real_file_is_clean(here, capsys, real_data):
     path = real_data("AAPL_lean_1d.parquet")
     assert main(["data", "audit", "data=file", f"data.path={path}", "--cuts", "5", "--bars", "3000"]) == 0
     assert "cuts of 3,000 bars of AAPL" in capsys.readouterr().out
+
+
+def test_the_guide_shows_what_its_example_prints(here, capsys):
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "audit.md").read_text()
+    module, script = re.findall(r"```python\n(.*?)```", guide, re.S)
+    (shown,) = re.findall(r"```text\n(.*?)```", guide, re.S)
+    command, *expected = shown.splitlines()
+    (here / "my_module.py").write_text(module)
+    assert main(command.removeprefix("$ regime-gym ").split()) == 2
+    said = capsys.readouterr()
+    assert [line.rstrip() for line in said.out.splitlines()] == expected[:-1]
+    assert expected[-1] in said.err
+    exec(compile(script, "docs/audit.md", "exec"), {})
+    assert capsys.readouterr().out == "False 1\n"

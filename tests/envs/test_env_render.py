@@ -11,8 +11,10 @@ from tapes import constant_tape, random_tape
 
 from regimegym.common.errors import ConfigError, MachineError
 from regimegym.envs import render
+from regimegym.envs.sb3_vec_env import TradingVecEnv
 from regimegym.envs.settings import EnvSettings, EpisodeSettings
 from regimegym.envs.trading_env import TradingEnv
+from regimegym.envs.vector_env import TradingVectorEnv
 
 BUY, SELL, HOLD = 2, 1, 0
 SETTINGS = EnvSettings(episode=EpisodeSettings(window=4, length=30))
@@ -201,3 +203,59 @@ def test_a_figure_of_nothing_is_refused():
     for env in (watched(mode=None), TradingEnv(random_tape(100, 0), SETTINGS, render_mode="ansi")):
         with pytest.raises(ConfigError, match="there is no recorded episode to plot"):
             env.episode_figure()
+
+
+# --- many accounts -----------------------------------------------------------------------------------
+
+
+def test_the_vector_classes_show_the_account_that_is_asked_for():
+    tape = random_tape(100, 0)
+    envs = TradingVectorEnv(3, tape, SETTINGS, render_mode="rgb_array", render_account=1)
+    vec = TradingVecEnv(3, tape, SETTINGS, random_seed=5, render_mode="rgb_array", render_account=1)
+    alone = TradingEnv(tape, SETTINGS, render_mode="rgb_array")
+    assert envs.render() is None
+    envs.reset(seed=5)
+    vec.reset()
+    alone.reset(seed=6)
+    rng = np.random.default_rng(0)
+    for step in range(40):  # across the end of an episode of 30
+        actions = rng.integers(0, 3, 3)
+        envs.step(actions)
+        vec.step(actions)
+        *_, truncated, _ = alone.step(int(actions[1]))
+        if truncated:
+            alone.reset()
+        if step % 10 in (0, 9):
+            (frame,) = envs.render()
+            np.testing.assert_array_equal(frame, alone.render())
+            np.testing.assert_array_equal(vec.render("rgb_array"), alone.render())
+    assert len(envs.batch.watch.history.equity) == 11
+
+
+def test_a_vector_env_draws_a_figure_of_its_account():
+    pytest.importorskip("plotly", reason="episode_figure needs the extra 'plot'")
+    envs = TradingVectorEnv(2, random_tape(100, 0), SETTINGS, render_mode="rgb_array")
+    with pytest.raises(ConfigError, match="there is no recorded episode to plot"):
+        envs.episode_figure()
+    envs.reset(seed=0)
+    envs.step(np.array([BUY, HOLD]))
+    figure = envs.episode_figure()
+    assert [len(trace.x) for trace in figure.data if trace.name == "buy"] == [1]
+    with pytest.raises(ConfigError, match="there is no recorded episode to plot"):
+        TradingVectorEnv(2, random_tape(100, 0), SETTINGS).episode_figure()
+
+
+def test_vector_classes_refuse_other_modes_and_accounts_they_do_not_have():
+    for kind in (TradingVectorEnv, TradingVecEnv):
+        with pytest.raises(ConfigError, match="'render_mode' of many accounts must be rgb_array or None, got 'human'"):
+            kind(2, random_tape(100, 0), SETTINGS, render_mode="human")
+        with pytest.raises(ConfigError, match=r"'render_account' must be a whole number in \[0, 2\), got 2"):
+            kind(2, random_tape(100, 0), SETTINGS, render_mode="rgb_array", render_account=2)
+
+
+def test_make_vec_hands_the_render_mode_on():
+    envs = gymnasium.make_vec(
+        "regimegym:RegimeTrading-v0", 2, vectorization_mode="vector_entry_point", render_mode="rgb_array"
+    )
+    envs.reset(seed=0)
+    assert envs.render()[0].shape == (480, 640, 3)

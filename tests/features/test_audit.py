@@ -5,14 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from market_context import context_of, quoted_bars
 
 from regimegym.common.errors import DataError
 from regimegym.features.alignment import close_times
 from regimegym.features.audit import Column, audit_look_ahead, audit_providers, choose_cuts
-from regimegym.features.context import Context
+from regimegym.features.context import Context, feature_inputs
 from regimegym.features.external import ExternalSeries
 from regimegym.features.noise import context_with_other_future, with_other_future
 from regimegym.features.order_book import BookSnapshots, Trades
+from regimegym.features.regimes import classify_regimes
+from regimegym.features.sets import FEATURES
 from regimegym.features.synthetic.worlds import regime_switching_market
 from regimegym.features.validation import find_broken_rules
 
@@ -268,6 +271,7 @@ def test_a_function_that_is_not_repeatable_is_refused():
         (lambda bars: bars.close[1:], [10], "wrong-length"),
         (lambda bars: np.full(len(bars), "a"), [10], "not-a-number"),
         (lambda bars: bars.close, [], "no-cuts"),
+        (lambda bars: {"high" if bars.close[-1] > BARS.close[-1] else "low": bars.close}, CUTS, "other-columns"),
         (lambda bars: bars.close, [N - 1], "cut-outside"),
         (lambda bars: bars.close, [-1], "cut-outside"),
     ],
@@ -286,3 +290,20 @@ def test_cuts_are_sorted_distinct_and_leave_a_future():
     assert sum(cut < 150 for cut in cuts) >= 8
     assert max(cuts) <= N - 2
     assert choose_cuts(5, 100, 40, generator()) == [1, 2, 3]
+
+
+def test_no_registered_feature_is_accused():
+    """All of them on bars with quotes and everything beside them, whatever set holds them."""
+    bars = quoted_bars(N, 6)
+
+    def everything(bars, context):
+        inputs = feature_inputs(bars, classify_regimes(bars.close), context)
+        return {
+            name: FEATURES.get(name).compute(inputs)
+            for name in FEATURES
+            if not FEATURES.get(name).out_of_proportion(bars)
+        }
+
+    report = audit_providers([everything], bars, context_of(bars), CUTS[::3], generator(2))
+    assert len(report.columns) > 200
+    assert report.is_clean, report.leaks

@@ -126,4 +126,4 @@ def test_real_markets_become_finite_tapes(real_data, name):
     tape = build_tape(market, fit_scaler(market.table, RowRange(150, len(market.bars) // 2)))
     assert np.isfinite(tape.features).all()
     assert (tape.half_spread_open >= 0).all()
-    assert set(np.unique(tape.regimes[150:])) == {0, 1, 2, 3}
+    assert set(np.unique(tape.regimes[market.table.is_known])) == {0, 1, 2, 3}

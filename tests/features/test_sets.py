@@ -246,6 +246,7 @@ NEEDY = ("rsi", "book_imbalance_1")
 def test_a_feature_whose_input_is_missing_is_refused_by_name():
     with pytest.raises(DataError, match=r"1 of the features need: book_imbalance_1 \(book\)") as error:
         compute_features(inputs_of(BARS), FeatureSettings(NEEDY))
+    assert error.value.help == ("name the files: 'context.book=FILE'", "or do without: features.missing=omit")
     assert error.value.name == "missing-inputs"
 
 

@@ -53,6 +53,18 @@ def test_the_default_pipeline_is_clean():
     assert len(report.columns) == 3 * len(DEFAULT_SET) + 4 + 1 + 6 + 1
 
 
+def test_the_large_set_with_its_other_timeframes_is_clean():
+    with initialize_config_module("regimegym.conf", version_base="1.3"):
+        config = compose("train", overrides=["env.episode.length=32", "env.episode.window=4", "features=xgboost"])
+    bars = regime_switching_market(6_000, 4).bars
+    experiment = experiment_on(config, bars, EMPTY)
+    # Gaps of another future before the end of the warm-up change its length.
+    cuts = [20, experiment.market.table.warm_up - 20, experiment.market.table.warm_up - 5, 5_500]
+    report = audit_providers([pipeline_provider(config, experiment, cuts)], bars, EMPTY, cuts, np.random.default_rng(0))
+    assert report.is_clean, report.leaks
+    assert len(report.columns) > 3 * 178
+
+
 def test_a_scaler_fitted_on_all_rows_is_found(monkeypatch):
     everything = RowRange(0, N)
     monkeypatch.setattr(pipeline_audit, "fit_scaler", lambda table, rows: fit_scaler(table, everything))

@@ -61,7 +61,7 @@ def test_two_sets_follow_a_stage_to_another_tape():
     own, shared = pair("window")
     for env in (own, shared):
         env.reset(seed=1)
-        env.set_stage(Stage(tapes=(random_tape(300, 5, seed=9, segments=SEGMENTS),)))
+        env.set_stage(Stage(tapes=(random_tape(300, 9, segments=SEGMENTS),)))
     for action in np.random.default_rng(0).integers(0, 3, (60, N)):
         check_same(flat(shared.step(action)), flat(own.step(action)))
     assert shared.batch.references.max() >= 300

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 import regimegym.conf
 from regimegym.envs.settings import EnvSettings
 from regimegym.evaluate.settings import EvaluationSettings
+from regimegym.replay.settings import KINDS, ReplaySettings
 from regimegym.training.experiment import build_experiment
 from regimegym.training.settings import TrainerSettings
 from regimegym.training.wiring import build, leaves
@@ -17,8 +18,8 @@ from regimegym.training.wiring import build, leaves
 CONF = Path(regimegym.conf.__file__).parent
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and list(path.glob("*.yaml")))
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
-# These need something of the user's: a file, a class. Tests of their own give it.
-USERS = {("data", "file"), ("reward", "custom")}
+# These need something of the user's: a file, a class, dates. Tests of their own give it.
+USERS = {("data", "file"), ("reward", "custom"), ("split", "dates")}
 READY = [pair for pair in OPTIONS if pair not in USERS]
 
 
@@ -70,3 +71,10 @@ def test_the_readme_configuration_of_a_users_file_composes(tmp_path):
     config = composed("data=file", "data.path=prices.csv", "agent=ppo", "trainer.total_steps=200_000")
     assert config.data.path == "prices.csv"
     assert config.trainer.total_steps == 200_000
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_replay_says_the_defaults_of_the_code(kind):
+    settings = build(composed(f"replay={kind}").replay)
+    assert settings == ReplaySettings(kind=kind)
+    assert sorted(path.stem for path in (CONF / "replay").glob("*.yaml")) == sorted(KINDS)

@@ -14,7 +14,7 @@ from regimegym.common.checks import check_at_least, check_choice, check_positive
 from regimegym.common.errors import ConfigError
 from regimegym.common.plain import plain
 
-BENCHMARKS = ("envs", "replay")
+BENCHMARKS = ("envs", "features", "replay")
 
 
 def run(words: list[str]) -> None:
@@ -48,6 +48,11 @@ def _measure(options: argparse.Namespace, told: Callable[[str], None]) -> tuple[
 
         replay = benchmark_replay(options.repeats, options.seconds, on_progress=told)
         return replay, replay_table(replay)
+    if options.benchmark == "features":
+        from regimegym.training.benchmarks.feature_benchmark import benchmark_features, feature_table
+
+        features = benchmark_features(options.repeats, on_progress=told)
+        return features, feature_table(features)
     from regimegym.training.benchmarks.env_benchmark import benchmark_envs
     from regimegym.training.benchmarks.table import benchmark_table
 

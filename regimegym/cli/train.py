@@ -8,7 +8,8 @@ from omegaconf import DictConfig
 
 from regimegym.cli.application import run_application
 from regimegym.common.errors import ConfigError
-from regimegym.training.trainer import Job, resume, train
+from regimegym.training.preparation import Job
+from regimegym.training.trainer import resume, train
 
 
 def run(words: list[str]) -> None:

@@ -225,15 +225,21 @@ def _unpack_ring(packed: np.ndarray, i: int, decisions: int, places: np.ndarray,
     length, n_trades = places[RING_LENGTH], 0
     for k in range(places[N_WORDS]):
         word = int(packed[i, RING + k])
-        j = k * BITS
-        while word > 0:
-            if word & 1:
-                n_trades += 1
-                if ring.shape[0] > 0:
-                    ring[i, (decisions + j) % length] = 1
-            word >>= 1
-            j += 1
+        n_trades += _count_bits(word)
+        if ring.shape[0] > 0:
+            for j in range(BITS):
+                if word >> j & 1:
+                    ring[i, (decisions + k * BITS + j) % length] = 1
     return float(n_trades)
+
+
+@njit(cache=True, error_model="numpy")
+def _count_bits(word: int) -> int:
+    """Set bits of a word below 2³², in pairs, fours, eights, without a branch that has to be guessed."""
+    pairs = word - (word >> 1 & 0x55555555)
+    fours = (pairs & 0x33333333) + (pairs >> 2 & 0x33333333)
+    eights = (fours + (fours >> 4)) & 0x0F0F0F0F
+    return (eights * 0x01010101 >> 24) & 0xFF
 
 
 @njit(cache=True, error_model="numpy")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from math import ceil, log
 from typing import Any, TypeVar
 
@@ -106,6 +106,11 @@ class Feature:
     needs: tuple[str, ...] = ()
     scale_free: bool = True
 
+    @property
+    def is_built_in(self) -> bool:
+        """Whether it is computed by this package and by nobody else's code."""
+        return all(function.__module__.startswith("regimegym.") for function in _functions(self.compute))
+
     def lacks(self, inputs: FeatureInputs) -> list[str]:
         """What of NEEDS, or of the length of a bar, this data does not have."""
         return sorted(set(self.needs) - inputs.available)
@@ -125,6 +130,14 @@ class Feature:
     def __post_init__(self) -> None:
         for need in self.needs:
             check_choice(f"needs of feature '{self.name}'", need, NEEDS)
+
+
+def _functions(compute: Any) -> list[Callable[..., Any]]:
+    """The function itself, or all that a partial is made of."""
+    if not isinstance(compute, partial):
+        return [compute]
+    parts = [compute.func, *compute.args, *compute.keywords.values()]
+    return [function for part in parts if callable(part) for function in _functions(part)]
 
 
 FEATURES: Registry[Feature] = Registry("feature")

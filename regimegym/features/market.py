@@ -12,14 +12,10 @@ import numpy as np
 
 from regimegym.common.errors import DataError, ModelError, nearest_name
 from regimegym.features.bars import Bars
+from regimegym.features.cache import cache_folder, cached_table
 from regimegym.features.context import EMPTY, Context, feature_inputs
-from regimegym.features.pipeline import (
-    FeatureSettings,
-    FeatureTable,
-    compute_columns,
-    compute_features,
-    usable_features,
-)
+from regimegym.features.feature import SERIES, Feature, FeatureInputs
+from regimegym.features.pipeline import FeatureSettings, FeatureTable, OnColumn, compute_columns, usable_features
 from regimegym.features.regimes import Regimes, RegimeSettings, classify_regimes
 from regimegym.features.scaling import Scaler
 from regimegym.features.segments import Piece, contiguous_rows
@@ -44,40 +40,63 @@ def prepare_market(
     regime_settings: RegimeSettings | None = None,
     feature_settings: FeatureSettings | None = None,
     context: Context = EMPTY,
+    on_column: OnColumn | None = None,
 ) -> Market:
     """Regimes and features of `bars`, with what `context` lets them join.
 
     The history is cut at long gaps; each piece has regimes, features and a warm-up of its own.
     Pieces that end before their warm-up does are left out and logged: the market's rows are
-    those of the others, one behind the other.
+    those of the others, one behind the other. `on_column` as in compute_columns.
 
     Raises:
         DataError: too few bars, or a feature lacks its input.
     """
     settings = feature_settings or FeatureSettings()
     parts = contiguous_rows(bars, settings.longest_gap_days)
+    rule = regime_settings or RegimeSettings()
+    regimes = classify_regimes(bars.close, rule)
+    inputs = feature_inputs(bars, regimes, context)
+    features = usable_features(inputs, settings)
     if len(parts) == 1:
-        regimes = classify_regimes(bars.close, regime_settings)
-        table = compute_features(feature_inputs(bars, regimes, context), settings)
-        return Market(bars, regimes, table, context)
-    return _prepare_pieces(bars, parts, regime_settings, settings, context)
+        return Market(bars, regimes, _table(inputs, rule, settings, features, on_column), context)
+    return _prepare_pieces(inputs, parts, rule, settings, features, on_column, context)
+
+
+def _table(
+    inputs: FeatureInputs,
+    rule: RegimeSettings,
+    settings: FeatureSettings,
+    features: Sequence[Feature],
+    on_column: OnColumn | None,
+) -> FeatureTable:
+    """The table of one piece, from the cache where it keeps one.
+
+    What joins other data, or is computed by code of the user's, is never kept: it may change unseen.
+    """
+    named = replace(settings, names=tuple(feature.name for feature in features))
+    folder = cache_folder(settings.cache, inputs.bars, named)
+    joins = inputs.available & {"others", *SERIES, "book", "trades"}
+    if folder is None or joins or not all(feature.is_built_in for feature in features):
+        return compute_columns(inputs, features, on_column)
+    return cached_table(folder, inputs.bars, rule, named, lambda: compute_columns(inputs, features, on_column))
 
 
 def _prepare_pieces(
-    bars: Bars,
+    whole: FeatureInputs,
     parts: Sequence[RowRange],
-    regime_settings: RegimeSettings | None,
+    rule: RegimeSettings,
     settings: FeatureSettings,
+    features: Sequence[Feature],
+    on_column: OnColumn | None,
     context: Context,
 ) -> Market:
-    whole = feature_inputs(bars, classify_regimes(bars.close, regime_settings), context)
-    features = usable_features(whole, settings)
+    bars = whole.bars
     prepared, kept, short = [], [], []
     for part in parts:
         piece = bars.rows(part.start, part.stop)
-        inputs = feature_inputs(piece, classify_regimes(piece.close, regime_settings), context)
+        inputs = feature_inputs(piece, classify_regimes(piece.close, rule), context)
         try:
-            prepared.append((inputs.regimes, compute_columns(inputs, features)))
+            prepared.append((inputs.regimes, _table(inputs, rule, settings, features, on_column)))
             kept.append(part)
         except DataError as error:
             if error.name != "too-few-bars" or (part is parts[-1] and not prepared):

@@ -1,7 +1,7 @@
 """From bars and regimes to a table of features."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -14,6 +14,7 @@ from regimegym.features.segments import Piece
 from regimegym.features.sets import DEFAULT_SET, SETS
 
 LOG = logging.getLogger(__name__)
+OnColumn = Callable[[int, int, str], None]
 # What names the file of each need; volume and quotes are in the file of the bars, or nowhere.
 GIVEN_BY = {"others": "context.others=[FILE]", "book": "context.book=FILE", "trades": "context.trades=FILE"}
 GIVEN_BY |= {name: f"context.series={{{name}: FILE}}" for name in SERIES}
@@ -31,11 +32,14 @@ class FeatureSettings:
             instruments, …): `raise`, or `omit` it and log that.
         longest_gap_days: a step between bars that is longer, and longer than five bars, cuts the
             history: nothing is computed across it.
+        cache: where tables that take seconds to make are kept: `auto` (the user's cache folder),
+            `off`, or a folder, which then keeps every table.
     """
 
     names: tuple[str, ...] = DEFAULT_SET
     missing: str = "raise"
     longest_gap_days: float = 10.0
+    cache: str = "auto"
 
     def __post_init__(self) -> None:
         names = (self.names,) if isinstance(self.names, str) else tuple(self.names)
@@ -57,6 +61,7 @@ def feature_set(
     drop: Sequence[str] = (),
     missing: str = "omit",
     longest_gap_days: float = 10.0,
+    cache: str = "auto",
 ) -> FeatureSettings:
     """The settings of the named set with some features more or fewer.
 
@@ -78,7 +83,7 @@ def feature_set(
             nearest=nearest_name(absent[0], SETS[name]),
         )
     kept = (feature for feature in SETS[name] if feature not in drop)
-    return FeatureSettings((*kept, *add), missing, longest_gap_days)
+    return FeatureSettings((*kept, *add), missing, longest_gap_days, cache)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,11 +147,18 @@ def compute_features(inputs: FeatureInputs, settings: FeatureSettings | None = N
     return compute_columns(inputs, usable_features(inputs, settings or FeatureSettings()))
 
 
-def compute_columns(inputs: FeatureInputs, features: Sequence[Feature]) -> FeatureTable:
-    """The table of these features; raises as `compute_features`, but asks nobody for missing inputs."""
+def compute_columns(
+    inputs: FeatureInputs, features: Sequence[Feature], on_column: OnColumn | None = None
+) -> FeatureTable:
+    """The table of these features; raises as `compute_features`, but looks for no missing inputs.
+
+    `on_column` is told how many columns are done, of how many, and the name of the next.
+    """
     warm_up = first_known_row(inputs, features)
     values = np.empty((len(features), len(inputs)))  # a column is written in one piece
-    for column, feature in zip(values, features, strict=True):
+    for i, (column, feature) in enumerate(zip(values, features, strict=True)):
+        if on_column is not None:
+            on_column(i, len(features), feature.name)
         column[:] = feature.compute(inputs)
         inputs.put_column(feature.name, column)
     values[:, :warm_up] = np.nan
@@ -214,7 +226,9 @@ def _by_reason(lacking: Mapping[str, Sequence[str]]) -> str:
 
 def _check_finite(values: np.ndarray, names: tuple[str, ...], warm_up: int) -> None:
     for column, name in zip(values, names, strict=True):
-        bad = np.flatnonzero(~np.isfinite(column[warm_up:]))
-        if len(bad):
+        if not np.isfinite(column[warm_up:].sum()):  # a sum that overflows is looked at more closely
+            bad = np.flatnonzero(~np.isfinite(column[warm_up:]))
+            if not len(bad):
+                continue
             row = warm_up + int(bad[0])
             raise DataError("feature-not-finite", f"feature '{name}' is {column[row]} on row {row}, after its warm-up")

@@ -135,7 +135,7 @@ def _read_csv(
     if clock:
         dates = pc.binary_join_element_wise(dates, cells[clock[0]], " ")
     times = text_to_times(dates.to_pylist(), timezone, path.name)
-    arrays, broken = {"timestamp": times.ns}, list(_time_faults(times, timezone))
+    arrays, broken = {"timestamp": times.ns}, [*_no_dates(times, dates), *_time_faults(times, timezone)]
     for name, i in positions.items():
         arrays[name], wrong = cells_to_floats(cells[i], "." if dialect is None else dialect.decimal)
         broken += _no_numbers(name, cells[i], wrong)
@@ -172,6 +172,17 @@ def _no_numbers(name: str, cells: pa.Array, rows: np.ndarray) -> list[Broken]:
         return f"column '{name}' holds '{cells[row]}', which is no number" + (f" ({why})" if why else "")
 
     return [Broken("not-a-number", rows, text, name)] if len(rows) else []
+
+
+def _no_dates(times: Times, cells: pa.Array) -> list[Broken]:
+    rows = np.setdiff1d(np.flatnonzero(times.ns == NAT), times.unclear)
+
+    def text(row: int) -> str:
+        if not cells[row].as_py():
+            return "column 'timestamp' is empty"
+        return f"column 'timestamp' holds '{cells[row]}', which is no date as the others are"
+
+    return [Broken("unreadable-date", rows, text, "timestamp")] if len(rows) else []
 
 
 def _time_faults(times: Times, timezone: str) -> list[Broken]:

@@ -6,19 +6,19 @@ import numpy as np
 
 from regimegym.common.errors import DataError
 from regimegym.common.regimes import REGIMES, Regime
-from regimegym.features.regimes import RegimeSettings, regime_scores
+from regimegym.features.regimes import Regimes, RegimeSettings
 from regimegym.features.splits import RowRange
 
 
-def fit_regimes(close: np.ndarray, settings: RegimeSettings, train: RowRange) -> RegimeSettings:
+def fit_regimes(regimes: Regimes, settings: RegimeSettings, train: RowRange) -> RegimeSettings:
     """`settings` with the thresholds that `fit` asks for, frozen (`fit` none); as they are without it.
 
     z_T is the quantile of |z| that leaves `trend_share` of the training rows above it; v_lo is the
     quantile of v among the rows below z_T that makes `plateau_share` of all of them plateaus. The
-    shares are met by the hard labels; hysteresis moves them. No price after `train.stop` is looked at.
+    shares are met by the hard labels; hysteresis moves them. No score after `train.stop` is looked at.
 
     Args:
-        close: (T,) > 0.
+        regimes: any regimes of the T bars with these windows; thresholds do not change their scores.
         settings: what to fit, on what shares.
         train: rows of the training part.
 
@@ -27,7 +27,7 @@ def fit_regimes(close: np.ndarray, settings: RegimeSettings, train: RowRange) ->
     """
     if settings.fit == "none":
         return settings
-    z, v = (score[train.start :] for score in regime_scores(close[: train.stop], settings))
+    z, v = (score[train.start : train.stop] for score in (regimes.z, regimes.v))
     known = ~np.isnan(z)
     z, v = np.abs(z[known]), v[known]
     z_threshold = _quantile(z, 1.0 - settings.trend_share, "z_threshold")

@@ -135,7 +135,7 @@ def classify_regimes(close: np.ndarray, settings: RegimeSettings | None = None) 
         raise ConfigError(
             "regimes-not-fitted",
             f"'regime.fit' is {settings.fit} and no training rows were given",
-            help=("fit_regimes(close, settings, rows) of features.regime_fit fits and freezes the thresholds",),
+            help=("fit_regimes(regimes, settings, rows) of features.regime_fit fits and freezes the thresholds",),
         )
     z, v = regime_scores(close, settings)
     calm = calm_scores(close, v, settings)

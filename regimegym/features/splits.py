@@ -1,31 +1,22 @@
 """The splitter: everything in this project that is cut in time is cut here.
 
-`chronological_split` cuts one history into train, validation and test; WalkForward and
-Combinatorial make folds of labelled rows of any number of symbols, on time stamps, purged by the
+SplitSettings and DateSplitSettings cut one history into train, validation and test; WalkForward
+and Combinatorial make folds of labelled rows of any number of symbols, on time stamps, purged by the
 interval that each label uses.
 """
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, count
+from itertools import combinations, count, pairwise
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from regimegym.common.checks import check_at_least, check_flag, check_number
 from regimegym.common.errors import ConfigError, DataError
+from regimegym.features.spans import Clock, day, parse_date, parse_span
 from regimegym.features.tape import Segment
-
-LENGTHS = {
-    "day": lambda n: pd.DateOffset(days=n),
-    "week": lambda n: pd.DateOffset(weeks=n),
-    "month": lambda n: pd.DateOffset(months=n),
-    "year": lambda n: pd.DateOffset(years=n),
-}
-SPAN = re.compile(rf"(\d+) ?({'|'.join(LENGTHS)})s?")
 
 
 class RowRange(NamedTuple):
@@ -65,6 +56,59 @@ class SplitSettings:
                 f"'split.validation_share' + 'split.test_share' must be below 1, "
                 f"got {self.validation_share} + {self.test_share}",
             )
+
+    def cut(self, timestamps: np.ndarray, first_row: int, purge: int, least: int) -> Split:
+        """The split of rows with these `timestamps` (T,); see `chronological_split`."""
+        return chronological_split(len(timestamps), first_row, self, purge, least)
+
+
+@dataclass(frozen=True)
+class DateSplitSettings:
+    """Dates, UTC, at which validation and test begin, and at which test ends where the data go on.
+
+    The rows purged before a part are taken from the part before it.
+    """
+
+    validation_from: str | None = None
+    test_from: str | None = None
+    test_until: str | None = None
+
+    def __post_init__(self) -> None:
+        dates = [parse_date(f"split.{name}", getattr(self, name)) for name in ("validation_from", "test_from")]
+        if self.test_until is not None:
+            dates.append(parse_date("split.test_until", self.test_until))
+        if any(later <= earlier for earlier, later in pairwise(dates)):
+            raise ConfigError(
+                "out-of-order",
+                "'split.validation_from', 'split.test_from' and 'split.test_until' must follow each other",
+                found=", ".join(day(date) for date in dates),
+            )
+
+    def cut(self, timestamps: np.ndarray, first_row: int, purge: int, least: int) -> Split:
+        """The split of rows with these ascending `timestamps` (T,), int64 UTC nanoseconds.
+
+        Args:
+            first_row, purge, least: as for `chronological_split`.
+
+        Raises:
+            DataError: `too-few-bars` where a part holds fewer than `least` rows.
+        """
+        dates = [parse_date("date", date) for date in (self.validation_from, self.test_from)]
+        validation, test = (int(row) for row in np.searchsorted(timestamps, dates))
+        stop = len(timestamps)
+        if self.test_until is not None:
+            stop = int(np.searchsorted(timestamps, parse_date("date", self.test_until)))
+        split = Split(RowRange(first_row, validation - purge), RowRange(validation, test - purge), RowRange(test, stop))
+        if min(part.count for part in split) < least:
+            sizes = ", ".join(f"{max(0, rows.count):,} of {part}" for part, rows in split._asdict().items())
+            raise DataError(
+                "too-few-bars",
+                f"train, validation and test need {least:,} bars each",
+                needed=f"dates within {day(timestamps[first_row])} … {day(timestamps[-1])}, the bars after the "
+                f"warm-up, and {purge:,} bars between the parts",
+                found=sizes,
+            )
+        return split
 
 
 def chronological_split(n_rows: int, first_row: int, settings: SplitSettings, purge: int, least: int) -> Split:
@@ -189,7 +233,7 @@ class WalkForward:
 
     def __post_init__(self) -> None:
         for name in ("train", "test", "step"):
-            _parse_span(name, getattr(self, name))
+            parse_span(name, getattr(self, name))
         check_flag("anchored", self.anchored)
         check_at_least("min_train", self.min_train, 1)
         if self.min_test is not None:
@@ -197,7 +241,7 @@ class WalkForward:
 
     def folds(self, labels: LabelIntervals) -> list[Fold]:
         """The folds in the order of time. Raises DataError when one is too small or none fits."""
-        clock = _Clock(np.unique(labels.start))
+        clock = Clock(np.unique(labels.start))
         found = []
         for k in count():
             start = clock.after(clock.first, self.step, k)
@@ -247,7 +291,7 @@ class Combinatorial:
 
     def folds(self, labels: LabelIntervals) -> list[Fold]:
         """C(n_groups, n_test_groups) folds. Raises DataError when one is too small."""
-        clock = _Clock(np.unique(labels.start))
+        clock = Clock(np.unique(labels.start))
         edges = np.linspace(0, len(clock.stamps), self.n_groups + 1).round().astype(np.int64)
         group = np.searchsorted(edges[1:], np.searchsorted(clock.stamps, labels.start), side="right")
         everyone = np.ones(len(labels.rows), dtype=bool)
@@ -313,12 +357,12 @@ def _near(labels: LabelIntervals, stretch: np.ndarray, embargo: int) -> tuple[np
     return (labels.start <= last) & (labels.end >= first), np.isin(labels.start, later)
 
 
-def _weighted(folds: Sequence[Fold], asked: str, clock: "_Clock") -> list[Fold]:
+def _weighted(folds: Sequence[Fold], asked: str, clock: "Clock") -> list[Fold]:
     if not folds:
         raise DataError(
             "no-fold",
             f"{len(clock.stamps):,} bars do not hold {asked}",
-            found=f"{_day(clock.stamps[0])} … {_day(clock.stamps[-1])}" if len(clock.stamps) else "no rows",
+            found=f"{day(clock.stamps[0])} … {day(clock.stamps[-1])}" if len(clock.stamps) else "no rows",
             help=("use more bars, or shorter spans",),
         )
     total = sum(len(fold.test) for fold in folds)
@@ -332,7 +376,7 @@ def folds_table(folds: Sequence[Fold]) -> list[str]:
     form = f"{{:<{width}}}  {{:>9}}  {{:^23}}  {{:>9}}  {{:^23}}  {{:>7}}  {{:>9}}  {{:>6}}"
     lines = [form.format(*titles)]
     for fold in folds:
-        spans = [f"{_day(first)} … {_day(last)}" for first, last in (fold.train_span, fold.test_span)]
+        spans = [f"{day(first)} … {day(last)}" for first, last in (fold.train_span, fold.test_span)]
         n_train, n_test = f"{len(fold.train):,}", f"{len(fold.test):,}"
         purged, embargoed = f"{fold.purged:,}", f"{fold.embargoed:,}"
         weight = f"{fold.weight:.3f}"
@@ -346,43 +390,5 @@ def row_ranges(rows: np.ndarray) -> list[RowRange]:
     return [RowRange(int(part[0]), int(part[-1]) + 1) for part in np.split(rows, cuts) if len(part)]
 
 
-class _Clock:
-    """Distinct time stamps, and where a span of bars or of the calendar leads on them."""
-
-    def __init__(self, stamps: np.ndarray) -> None:
-        self.stamps = stamps
-        self.bar = int(np.diff(stamps).min()) if len(stamps) > 1 else 1
-        self.first = int(stamps[0]) if len(stamps) else 0
-        self.stop = int(stamps[-1]) + self.bar if len(stamps) else 0
-
-    def after(self, start: int, span: int | str, times: int = 1) -> int:
-        """Time stamp, UTC nanoseconds, `times` spans after `start`; beyond the last bar it goes on in bars."""
-        parsed = _parse_span("span", span)
-        if isinstance(parsed, pd.DateOffset):
-            return int((pd.Timestamp(start, unit="ns") + times * parsed).as_unit("ns").value) if times else start
-        index = int(np.searchsorted(self.stamps, start)) + times * parsed
-        beyond = index - len(self.stamps)
-        return int(self.stamps[index]) if beyond < 0 else self.stop + beyond * self.bar
-
-
-def _parse_span(name: str, span: int | str) -> int | pd.DateOffset:
-    """Bars, or a calendar length. Raises ConfigError for anything else."""
-    if isinstance(span, int):
-        check_at_least(name, span, 1)
-        return span
-    match = SPAN.fullmatch(str(span).strip())
-    if match is None or int(match[1]) < 1:
-        raise ConfigError(
-            "no-span",
-            f"'{name}' must be a number of bars or a calendar length, got {span!r}",
-            needed="such as 500, '10 days', '6 weeks', '4 months' or '1 year'",
-        )
-    return LENGTHS[match[2]](int(match[1]))
-
-
 def _span(stamps: np.ndarray) -> tuple[int, int]:
     return int(stamps.min()), int(stamps.max())
-
-
-def _day(stamp: int) -> str:
-    return f"{pd.Timestamp(stamp, unit='ns'):%Y-%m-%d}"

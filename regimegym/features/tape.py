@@ -161,6 +161,35 @@ def join_tapes(tapes: Sequence[MarketTape]) -> MarketTape:
     return replace(tapes[0], **columns, segments=tuple(segments))
 
 
+def cut_tape(tape: MarketTape, start: int, stop: int) -> MarketTape:
+    """Rows [start, stop) of one segment as a tape of their own; features and regimes stay what they were.
+
+    Raises:
+        DataError: the rows do not lie within one segment.
+    """
+    segment = tape.segment_of(start) if 0 <= start < len(tape) else None
+    if segment is None or not start < stop <= segment.stop:
+        raise DataError(
+            "rows-outside",
+            f"the rows [{start}, {stop}) do not lie within one segment",
+            needed=", ".join(f"[{one.start}, {one.stop})" for one in tape.segments),
+        )
+    columns: dict[str, Any] = {
+        field.name: getattr(tape, field.name)[start:stop]
+        for field in fields(MarketTape)
+        if isinstance(getattr(tape, field.name), np.ndarray)
+    }
+    columns["segment_start"] = np.zeros(stop - start, np.int64)
+    piece = segment._replace(start=0, stop=stop - start, first_row=max(0, segment.first_row - start))
+    return replace(
+        tape,
+        **columns,
+        segments=(piece,),
+        periods_per_year=segment.periods_per_year,
+        timeframe_ns=segment.timeframe_ns,
+    )
+
+
 def _without_funding(tape: MarketTape) -> MarketTape:
     """Nobody pays on `tape`, said as a column."""
     return replace(tape, funding_rate=np.zeros(len(tape)))

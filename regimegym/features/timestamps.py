@@ -15,6 +15,7 @@ from regimegym.common.errors import ConfigError, DataError, nearest_name
 from regimegym.features.bars import NS_PER_DAY
 
 NAT = np.iinfo(np.int64).min  # stands for "no readable time" in int64 timestamps
+MOST_MICRO = np.iinfo(np.int64).max // 1000
 # Epochs by size: seconds stay below 1e11 until the year 5138, and so on by thousands.
 EPOCH_UNITS = ((1e11, 1_000_000_000), (1e14, 1_000_000), (1e17, 1_000), (np.inf, 1))
 SAMPLE = 200  # texts that are looked at to find the form of a file
@@ -60,6 +61,9 @@ def epoch_to_ns(values: np.ndarray) -> np.ndarray:
     some vendors changed their unit in the middle of a file.
     """
     size = np.abs(np.nan_to_num(values.astype(np.float64)))
+    values = (
+        np.where(size < np.iinfo(np.int64).max, values, np.nan) if (size >= np.iinfo(np.int64).max).any() else values
+    )
     factor = np.select([size < limit for limit, _ in EPOCH_UNITS], [unit for _, unit in EPOCH_UNITS])
     if values.dtype.kind == "f":
         whole = np.nan_to_num(np.floor(values))
@@ -210,4 +214,8 @@ def _parses(text: str, form: str) -> bool:
 
 
 def _ns(parsed: pd.Series) -> np.ndarray:
-    return np.array(parsed.dt.as_unit("ns").astype("int64"))
+    """(T,) int64 nanoseconds of parsed times; NAT outside 1678 to 2262, which nanoseconds do not reach."""
+    if parsed.dt.unit == "ns":
+        return np.array(parsed.astype("int64"))
+    micro = np.array(parsed.dt.as_unit("us").astype("int64"))
+    return np.where((micro > MOST_MICRO) | (micro < -MOST_MICRO), NAT, micro * 1000)

@@ -112,13 +112,17 @@ class SumTrees:
 @njit(cache=True, error_model="numpy")
 def _gather_block(leaves: np.ndarray, sums: np.ndarray, minima: np.ndarray, tree: np.ndarray, block: int) -> None:
     first = tree[FIRST_LEAF] + block * BLOCK
-    total, least = 0.0, np.inf
+    sum_0, sum_1, sum_2, sum_3, least = 0.0, 0.0, 0.0, 0.0, np.inf
+    for leaf in range(first, first + BLOCK, 4):  # four sums that need not wait for one another
+        sum_0 += leaves[leaf]
+        sum_1 += leaves[leaf + 1]
+        sum_2 += leaves[leaf + 2]
+        sum_3 += leaves[leaf + 3]
     for leaf in range(first, first + BLOCK):
         weight = leaves[leaf]
-        total += weight
-        least = min(least, weight if weight > 0 else np.inf)
+        least = weight if 0 < weight < least else least
     node = tree[FIRST_NODE] + tree[N_BLOCKS] + block
-    sums[node], minima[node] = total, least
+    sums[node], minima[node] = (sum_0 + sum_1) + (sum_2 + sum_3), least
 
 
 @njit(cache=True, error_model="numpy")
@@ -167,22 +171,30 @@ def write_weights(
         _gather_children(sums, minima, tree[FIRST_NODE], node)
 
 
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _go_down(sums: np.ndarray, first: int, targets: np.ndarray, slots: np.ndarray, b: int) -> None:
+    """Target b from node slots[b] to one of its children."""
+    node, target = slots[b], targets[b]
+    left = sums[first + 2 * node]
+    # The second test stops rounding from leading into an empty subtree.
+    goes_right = (target >= left) & (sums[first + 2 * node + 1] > 0.0)
+    targets[b] = target - left if goes_right else target
+    slots[b] = 2 * node + goes_right
+
+
 @njit(cache=True, error_model="numpy")
 def find_slots(leaves: np.ndarray, sums: np.ndarray, tree: np.ndarray, targets: np.ndarray, slots: np.ndarray) -> None:
     """SumTrees.find without its checks, into `slots`; `tree` is its row of the layout. Overwrites `targets`."""
     n_blocks, first = tree[N_BLOCKS], tree[FIRST_NODE]
     slots[:] = 1
     reach = 1
-    while reach < n_blocks:
+    while 2 * reach <= n_blocks:  # every node of this level has children
         reach *= 2
         for b in range(len(slots)):
-            node = slots[b]
-            if node < n_blocks:
-                left, target = sums[first + 2 * node], targets[b]
-                # The second test stops rounding from leading into an empty subtree.
-                goes_right = (target >= left) & (sums[first + 2 * node + 1] > 0.0)
-                targets[b] = target - left if goes_right else target
-                slots[b] = 2 * node + goes_right
+            _go_down(sums, first, targets, slots, b)
+    for b in range(len(slots)):
+        if slots[b] < n_blocks:
+            _go_down(sums, first, targets, slots, b)
     for b in range(len(slots)):
         block = (slots[b] - n_blocks) * BLOCK
         passed, last, total = 0, 0, 0.0

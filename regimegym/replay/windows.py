@@ -77,7 +77,10 @@ class DeviceWindows:
 def _pair(
     windows: HostWindows | DeviceWindows, tapes: Sequence[MarketTape], references: np.ndarray
 ) -> tuple[Tensor, Tensor]:
-    """Two windows a transition. Where all are as many bars apart, they overlap: one block holds both."""
+    """Two windows a transition. Where all are as many bars apart, they overlap: one block holds both.
+
+    No transition leads from one segment of a tape into the next.
+    """
     ahead, length = references[1] - references[0], windows.length
     n = int(ahead[0])
     if n < length and (ahead == n).all():

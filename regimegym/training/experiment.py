@@ -15,8 +15,9 @@ from regimegym.features.regime_fit import fit_regimes, regime_shares
 from regimegym.features.regimes import RegimeSettings
 from regimegym.features.scaling import Scaler, fit_scaler
 from regimegym.features.segments import longest_stretch
-from regimegym.features.splits import RowRange, Split, chronological_split
+from regimegym.features.splits import RowRange, Split
 from regimegym.features.tape import MarketTape
+from regimegym.training.feature_progress import feature_progress
 from regimegym.training.wiring import build
 
 
@@ -79,9 +80,10 @@ def experiment_on(config: DictConfig, bars: Bars, context: Context) -> Experimen
     settings: EnvSettings = build(config.env)
     regime: RegimeSettings = build(config.regime)
     features: FeatureSettings = build(config.features)
-    market = prepare_market(bars, replace(regime, fit="none"), features, context)
+    with feature_progress(bars.symbol, len(bars) * len(features.names)) as told:
+        market = prepare_market(bars, replace(regime, fit="none"), features, context, told)
     split = split_market(config, market, settings)
-    fitted = fit_regimes(market.bars.close, regime, split.train)
+    fitted = fit_regimes(market.regimes, regime, split.train)
     if fitted != regime:  # labels and their features anew; the warm-up, and so the split, stays
         market = prepare_market(bars, fitted, features, context)
     scaler = fit_scaler(market.table, split.train)
@@ -100,10 +102,8 @@ def split_market(config: DictConfig, market: Market, settings: EnvSettings) -> S
     Where the history has long gaps, validation and test are the longest runs without one.
     """
     episode, pieces = settings.episode, market.table.pieces
-    least = episode.least_length + 1
-    split = chronological_split(
-        len(market.bars), market.table.warm_up, build(config.split), purge=episode.window, least=least
-    )
+    least, cut = episode.least_length + 1, build(config.split).cut
+    split: Split = cut(market.bars.timestamps, market.table.warm_up, purge=episode.window, least=least)
     return Split(
         split.train,
         longest_stretch(split.validation, pieces, "validation", least),

@@ -45,7 +45,7 @@ def pipeline_provider(config: DictConfig, experiment: Experiment, cuts: Sequence
         for name, values in zip(market.table.names, market.table.values.T, strict=True):
             columns[f"feature {name}"] = Column(values)
         columns |= _regime_columns(market)
-        fitted = fit_regimes(market.bars.close, regime, train)
+        fitted = fit_regimes(market.regimes, regime, train)
         numbers = [value for value in vars(fitted).values() if isinstance(value, float)]
         columns["fitted regime thresholds"] = _fitted([numbers], train.stop)
         scaler = fit_scaler(market.table, train)

@@ -163,7 +163,7 @@ REAL_NOTES = {
     "EURUSD_dukascopy_ask_1h": {"short-session", "one-sided"},
     "BTCUSD_bitstamp_1h": {"stale-prices", "zero-volume", "outlier", "wick"},
     "XAUUSD_oanda_1h": {
-        *("gap", "closed-day", "short-session", "stale-prices", "no-volume"),
+        *("gap", "closed-day", "long-gap", "short-session", "stale-prices", "no-volume"),
         *("spike", "outlier", "wick", "wide-spread"),
     },
 }

@@ -14,7 +14,7 @@ from tiny_runs import TINY, TINY_DQN, read, train
 from regimegym.agents.checkpoint import load_policy
 from regimegym.cli.main import main
 from regimegym.training.ledger import Ledger
-from regimegym.training.trainer import Validator
+from regimegym.training.validator import Validator
 
 
 @pytest.fixture(scope="module")

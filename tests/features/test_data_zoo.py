@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from files_of_prices import csv_lines, good_prices, write
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from regimegym.common.errors import DataError
 from regimegym.features.loading import load_bars
@@ -90,14 +92,23 @@ VIOLATIONS = {
         "negative-volume",
         "line 9: column 'volume' must be zero or more, is -1",
     ),
-    "no date": (changed(7, "date", "soon"), "unreadable-date", "line 7: column 'timestamp' holds no date"),
+    "no date": (
+        changed(7, "date", "soon"),
+        "unreadable-date",
+        "line 7: column 'timestamp' holds 'soon', which is no date",
+    ),
+    "an empty date": (changed(7, "date", ""), "unreadable-date", "line 7: column 'timestamp' is empty"),
     "ragged": (
         of_lines(lambda rows: [*rows[:8], "2024-01-08,1,2", *rows[8:]]),
         "ragged-line",
         "line 9: 3 cells where the header has 6",
     ),
     "two header rows": (of_lines(lambda rows: [rows[0], *rows]), "not-a-number", "line 2: column 'open' holds 'open'"),
-    "two zones": (with_times(two_zones), "unreadable-date", "line 2: column 'timestamp' holds no date"),
+    "two zones": (
+        with_times(two_zones),
+        "unreadable-date",
+        "line 2: column 'timestamp' holds '2024-01-01 00:00', which",
+    ),
     "crossed quotes": (quotes(0.02, -0.01), "crossed-quotes", "line 6: bid "),
     "an hour twice": (
         with_times(berlin_autumn, n=72, freq="h"),
@@ -218,3 +229,102 @@ def test_a_local_hour_that_spring_leaves_out_is_named_alone(tmp_path):
     report = CHECKER.check_file(write(tmp_path, csv_lines(frame)), timezone="Europe/Berlin")
     assert [(finding.rule, finding.count) for finding in report.violations] == [("ambiguous-hour", 1)]
     assert "2024-03-31 02:00:00, a local time that Europe/Berlin has twice or never" in report.violations[0].places[0]
+
+
+BAD_FRAMES = {
+    "text prices": (lambda f: f.assign(open=["x"] * 60), "not-a-number"),
+    "no close": (lambda f: f.drop(columns="close"), "missing-column"),
+    "high below low": (lambda f: f.assign(high=1.0), "high-below-low"),
+    "a time twice": (lambda f: f.set_index("date").iloc[[0, 1, 1, 2]], "duplicate-timestamps"),
+    "NaN": (lambda f: f.assign(close=f.close.where(f.index != 5)), "missing-value"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FRAMES)
+def test_a_frame_in_memory_is_held_to_the_same_contract(kind):
+    spoil, name = BAD_FRAMES[kind]
+    assert len(CHECKER.validate_schema(good_prices())) == 60
+    with pytest.raises(DataError) as error:
+        CHECKER.validate_schema(spoil(good_prices()))
+    assert error.value.name == name
+
+
+NASTY = st.sampled_from(
+    [
+        "",
+        "nan",
+        "-",
+        "x",
+        "inf",
+        "-inf",
+        "0",
+        "-1",
+        "1e400",
+        "1,5",
+        '"1,5"',
+        "1_0",
+        "1.2.3",
+        "99999",
+        "45292",
+        "1704067200",
+        "99999999999999999999",
+        "2024-01-05",
+        "ﬀ",
+        '"',
+    ]
+)
+EDITS = st.lists(
+    st.tuples(st.sampled_from(["cell", "cut", "twice", "swap", "text"]), st.integers(1, 30), st.integers(0, 5), NASTY),
+    max_size=4,
+)
+
+
+def edited(edits) -> str:
+    """A good file of 30 rows after some edits of lines and cells."""
+    lines = csv_lines(good_prices(30))
+    for kind, line, column, text in edits:
+        line = min(line, len(lines) - 1)
+        if kind == "cell":
+            cells = lines[line].split(",")
+            cells[min(column, len(cells) - 1)] = text
+            lines[line] = ",".join(cells)
+        elif kind == "cut":
+            del lines[line]
+        elif kind == "twice":
+            lines.insert(line, lines[line])
+        elif kind == "swap":
+            lines[line - 1], lines[line] = lines[line], lines[line - 1]
+        else:
+            lines[line] += text
+    return "\n".join(lines) + "\n"
+
+
+def loads(path) -> bool:
+    try:
+        load_bars(path)
+    except DataError:
+        return False
+    return True
+
+
+@settings(max_examples=80, deadline=None)
+@given(EDITS)
+def test_a_file_loads_if_and_only_if_the_check_finds_no_violation(tmp_path_factory, edits):
+    path = write(tmp_path_factory.mktemp("fuzz"), edited(edits))
+    report = CHECKER.check_file(path)
+    assert report.is_clean == loads(path)
+    assert (report.score == 100) == report.is_clean
+
+
+@settings(max_examples=40, deadline=None)
+@given(EDITS)
+def test_whatever_can_be_repaired_loads_afterwards(tmp_path_factory, edits):
+    folder = tmp_path_factory.mktemp("fuzz")
+    path = write(folder, edited(edits))
+    try:
+        repair = repair_file(path, folder / "out.csv")
+    except DataError:
+        assert not CHECKER.check_file(path).is_clean
+        return
+    assert CHECKER.check_file(folder / "out.csv").is_clean
+    assert len(load_bars(folder / "out.csv")) == repair.n_rows

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from regimegym.common.errors import DataError
-from regimegym.features.tape import MarketTape, Segment, join_tapes
+from regimegym.features.tape import MarketTape, Segment, cut_tape, join_tapes
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "envs"))
 from tapes import random_tape
@@ -64,6 +64,19 @@ def test_every_segment_keeps_its_own_timeframe_and_calendar():
     assert joined.timeframes == ("1h", "1d")
     assert [segment.periods_per_year for segment in joined.segments] == [8760.0, 252.0]
     assert join_tapes([joined, a]).timeframes == ("1h", "1d")
+
+
+def test_a_piece_of_a_tape_is_a_tape_of_its_own():
+    a, b = named("A", 40, 0, 3), named("B", 25, 1, 4, periods_per_year=252.0)
+    joined = join_tapes([a, b])
+    piece = cut_tape(joined, 42, 60)
+    assert [segment[:4] for segment in piece.segments] == [("B", 0, 18, 2)]
+    assert (piece.periods_per_year, len(piece)) == (252.0, 18)
+    np.testing.assert_array_equal(piece.close, b.close[2:20])
+    np.testing.assert_array_equal(piece.windows([17], 5), b.windows([19], 5))
+    for start, stop in ((38, 42), (60, 60), (-1, 5), (60, 66), (70, 80)):
+        with pytest.raises(DataError, match="do not lie within one segment"):
+            cut_tape(joined, start, stop)
 
 
 def test_other_features_and_no_tape_are_refused():

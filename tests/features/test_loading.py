@@ -291,7 +291,10 @@ BAD_ROWS = {
     "open-outside-bar": (table(open_7="8.5"), "line 9: column 'open': 8.5 is below low 9"),
     "non-positive-price": (table(low_1="0"), "line 3: column 'low' must be positive, is 0"),
     "negative-volume": (table(volume_1="-2"), "line 3: column 'volume' must be zero or more, is -2"),
-    "unreadable-date": (table(date_1="soon"), "line 3: column 'timestamp' holds no date"),
+    "unreadable-date": (
+        table(date_1="soon"),
+        "line 3: column 'timestamp' holds 'soon', which is no date as the others are",
+    ),
     "ragged-line": (table() + "2024-01-09,10\n", "prices.csv, line 10: 2 cells where the header has 6"),
 }
 

@@ -56,12 +56,30 @@ def test_a_crash_that_stays_is_an_outlier_and_no_spike(tmp_path):
     assert "spike" not in found
 
 
+def test_a_fall_that_the_next_bar_trades_through_backwards_is_no_spike(tmp_path):
+    frame = hourly()
+    before = frame.close[899]
+    frame.loc[900, ["close", "low"]] = before * 0.6
+    frame.loc[901, ["open", "low"]] = before * 0.6
+    assert notes_of(tmp_path, frame).keys() == {"outlier"}
+
+
 def test_a_low_that_nobody_else_traded_at_is_a_wick(tmp_path):
     frame = hourly()
     frame.loc[900, "low"] *= 0.7
     found = notes_of(tmp_path, frame)
     assert found["wick"].count == 1
     assert "-30" in found["wick"].places[0]
+
+
+def test_a_long_wick_among_wild_bars_is_no_bad_tick(tmp_path):
+    wild = np.where((np.arange(2000) >= 880) & (np.arange(2000) < 920), 12.0, 1.0)
+    frame = hourly()
+    body_top = frame[["open", "close"]].max(axis=1)
+    body_bottom = frame[["open", "close"]].min(axis=1)
+    frame = frame.assign(high=body_top * (1 + 0.01 * wild), low=body_bottom * (1 - 0.01 * wild))
+    frame.loc[900, "low"] = body_bottom[900] * 0.7
+    assert "wick" not in notes_of(tmp_path, frame)
 
 
 def shares(n=1500):

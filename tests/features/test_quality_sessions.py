@@ -89,6 +89,15 @@ def test_a_market_that_never_closes_has_no_holidays():
     assert [pause.n_days for pause in sessions.closed] == [1]
 
 
+@pytest.mark.parametrize(("times", "is_long"), [(shares(), False), (currencies(), True)])
+def test_three_weekdays_without_a_bar_are_a_hole_where_trading_has_no_nights(times, is_long):
+    day = (times + pd.Timedelta(7, "h")).strftime("%Y-%m-%d")  # a currency day begins at 17:00
+    sessions = infer_sessions(ns(times[(day < "2023-08-15") | (day > "2023-08-17")]), HOUR)
+    pauses = sessions.long if is_long else sessions.closed
+    assert [pause.n_days for pause in pauses] == [3]
+    assert len(sessions.long) == is_long
+
+
 def test_weeks_without_a_bar_are_pieces_of_a_file():
     times = shares()
     sessions = infer_sessions(ns(times[(times.month != 5)]), HOUR)

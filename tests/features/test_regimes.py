@@ -196,7 +196,9 @@ def test_without_a_band_and_a_dwell_settled_labels_are_the_hard_ones():
 def test_labels_of_every_rule_stay_when_prices_are_scaled(change):
     close, train = walk(3_000), RowRange(20, 2_000)
     by_scale = [
-        classify_regimes(scale * close, fit_regimes(scale * close, RegimeSettings(**change), train)).labels
+        classify_regimes(
+            scale * close, fit_regimes(classify_regimes(scale * close), RegimeSettings(**change), train)
+        ).labels
         for scale in (1.0, 50_000.0)
     ]
     np.testing.assert_array_equal(*by_scale)
@@ -221,7 +223,7 @@ def test_an_economic_plateau_lasts_as_long_as_its_moves_cost_more_than_they_brin
 def test_fitted_thresholds_give_the_training_rows_their_shares():
     close, train = walk(20_000), RowRange(100, 12_000)
     settings = RegimeSettings(fit="quantile", trend_share=0.4, plateau_share=0.25)
-    fitted = fit_regimes(close, settings, train)
+    fitted = fit_regimes(classify_regimes(close), settings, train)
     assert fitted.fit == "none"
     shares = regime_shares(classify_regimes(close, fitted).labels[slice(*train)])
     assert shares["UPTREND"] + shares["DOWNTREND"] == pytest.approx(0.4, abs=1e-3)
@@ -233,14 +235,18 @@ def test_nothing_after_the_training_rows_moves_a_fitted_threshold():
     close, settings = walk(5_000), RegimeSettings(fit="quantile")
     train = RowRange(100, 3_000)
     other = np.r_[close[:3_000], walk(2_000, seed=9, sd=0.2)]
-    assert fit_regimes(other, settings, train) == fit_regimes(close, settings, train)
-    assert fit_regimes(other, settings, RowRange(100, 3_500)) != fit_regimes(close, settings, RowRange(100, 3_500))
+    assert fit_regimes(classify_regimes(other), settings, train) == fit_regimes(
+        classify_regimes(close), settings, train
+    )
+    assert fit_regimes(classify_regimes(other), settings, RowRange(100, 3_500)) != fit_regimes(
+        classify_regimes(close), settings, RowRange(100, 3_500)
+    )
 
 
 def test_the_economic_plateau_leaves_v_lo_and_fits_the_trend_threshold():
     close = walk(5_000)
     economic, relative = (
-        fit_regimes(close, RegimeSettings(fit="quantile", plateau=rule), RowRange(100, 3_000))
+        fit_regimes(classify_regimes(close), RegimeSettings(fit="quantile", plateau=rule), RowRange(100, 3_000))
         for rule in ("economic", "relative")
     )
     assert economic.v_lo == RegimeSettings().v_lo != relative.v_lo
@@ -249,7 +255,7 @@ def test_the_economic_plateau_leaves_v_lo_and_fits_the_trend_threshold():
 
 def test_training_rows_that_do_not_move_give_no_threshold():
     with pytest.raises(DataError, match=r"no positive 'regime\.z_threshold'"):
-        fit_regimes(np.full(500, 7.0), RegimeSettings(fit="quantile"), RowRange(30, 400))
+        fit_regimes(classify_regimes(np.full(500, 7.0)), RegimeSettings(fit="quantile"), RowRange(30, 400))
 
 
 def test_labels_wait_for_the_fit_of_their_thresholds():

@@ -1,11 +1,13 @@
 """The splitter: in the order of time, no overlap, purged, and too few bars said in numbers."""
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from regimegym.common.errors import ConfigError, DataError
-from regimegym.features.splits import RowRange, SplitSettings, chronological_split
+from regimegym.features.splits import DateSplitSettings, RowRange, SplitSettings, chronological_split
 
 SHARES = st.tuples(st.floats(0.05, 0.45), st.floats(0.05, 0.45))
 
@@ -61,3 +63,48 @@ def test_too_few_bars_say_how_many_are_needed():
 def test_shares_that_leave_nothing_are_refused(shares, text):
     with pytest.raises(ConfigError, match=text):
         SplitSettings(*shares)
+
+
+DAYS = pd.date_range("2020-01-01", "2020-12-31", tz="UTC").as_unit("ns").asi8  # 366 of them
+
+
+def test_dates_begin_validation_and_test_and_the_purge_comes_off_the_part_before():
+    split = DateSplitSettings("2020-07-01", "2020-10-01").cut(DAYS, first_row=20, purge=5, least=10)
+    assert split == (RowRange(20, 177), RowRange(182, 269), RowRange(274, 366))
+    assert [str(pd.Timestamp(DAYS[part.start]).date()) for part in split[1:]] == ["2020-07-01", "2020-10-01"]
+    until = DateSplitSettings("2020-07-01", "2020-10-01", "2020-12-01").cut(DAYS, 20, 5, 10)
+    assert until.test == RowRange(274, 335)
+
+
+def test_a_date_between_two_bars_begins_with_the_next_one():
+    split = DateSplitSettings("2020-07-01 12:00", "2020-10-01T00:00+02:00").cut(DAYS, 0, 0, 1)
+    assert split.validation == RowRange(183, 274)
+
+
+def test_shares_cut_through_the_same_door_as_dates():
+    assert SplitSettings().cut(np.arange(1_100), 100, 30, 50) == chronological_split(
+        1_100, 100, SplitSettings(), 30, 50
+    )
+
+
+def test_dates_that_leave_a_part_too_small_are_refused_with_what_there_is():
+    with pytest.raises(DataError, match="train, validation and test need 100 bars each") as error:
+        DateSplitSettings("2020-07-01", "2020-10-01").cut(DAYS, first_row=20, purge=5, least=100)
+    assert error.value.found == "157 of train, 87 of validation, 92 of test"
+    assert "2020-01-21 … 2020-12-31" in error.value.needed
+    with pytest.raises(DataError, match="need 10 bars each"):
+        DateSplitSettings("2031-07-01", "2032-10-01").cut(DAYS, first_row=20, purge=5, least=10)
+
+
+@pytest.mark.parametrize(
+    ("dates", "text"),
+    [
+        ((None, None), "'split.validation_from' must be a date, got None"),
+        (("2020-01-01", "soon"), "'split.test_from' must be a date, got 'soon'"),
+        (("2020-07-01", "2020-06-01"), "must follow each other"),
+        (("2020-07-01", "2020-08-01", "2020-08-01"), "must follow each other"),
+    ],
+)
+def test_dates_that_are_none_or_out_of_order_are_refused(dates, text):
+    with pytest.raises(ConfigError, match=text):
+        DateSplitSettings(*dates)

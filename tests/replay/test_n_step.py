@@ -133,3 +133,15 @@ def test_transitions_of_unknown_regime_are_never_stored():
         feed_rows(buffer, np.arange(20, 80))
         assert buffer.stored.reference.tolist() == list(range(50, 80))
         assert buffer.counts.tolist() == [0, 0, 30, 0]
+
+
+def test_a_batch_that_is_kept_is_not_written_over_by_later_ones():
+    buffer = make_buffer([TAPE])
+    feed_rows(buffer, np.random.default_rng(0).integers(0, T // 2 - 1, 300))  # no decision on the last row of a segment
+    kept = [buffer.draw(64) for _ in range(4)]
+    copies = [batch.market.clone() for batch in kept]
+    for _ in range(20):
+        buffer.draw(64)
+    for batch, copy in zip(kept, copies, strict=True):
+        np.testing.assert_array_equal(batch.market.numpy(), copy.numpy())
+        np.testing.assert_array_equal(batch.market.numpy(), TAPE.windows(batch.references[0], W))

@@ -74,7 +74,7 @@ def test_a_scaler_fitted_on_all_rows_is_found(monkeypatch):
 def test_thresholds_of_regimes_fitted_on_all_rows_are_found(monkeypatch):
     fit = pipeline_audit.fit_regimes
     monkeypatch.setattr(
-        pipeline_audit, "fit_regimes", lambda close, settings, rows: fit(close, settings, RowRange(0, N))
+        pipeline_audit, "fit_regimes", lambda regimes, settings, rows: fit(regimes, settings, RowRange(0, N))
     )
     assert leaking(audit("regime.fit=quantile")) == {"fitted regime thresholds"}
 

@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from regimegym.common.checks import check_at_least, check_positive
 from regimegym.common.errors import DataError
+from regimegym.features.bars import Bars
+from regimegym.features.frames import bars_from_frame
 from regimegym.features.loading import QUOTES, runs_newest_first
 from regimegym.features.price_table import PriceTable, read_prices
 from regimegym.features.quality.notes_price import price_notes
@@ -42,9 +46,13 @@ class DataQualityChecker:
         check_at_least("least", self.least, 2)
         check_positive("limit", self.limit)
 
-    def validate_schema(self, columns: dict[str, np.ndarray]) -> list[Broken]:
-        """Broken rules of columns in memory, as `bars_from_arrays` takes them: the same rules that loading enforces."""
-        return find_broken_rules(columns)
+    def validate_schema(self, data: pd.DataFrame | Mapping[str, Any]) -> Bars:
+        """Bars of columns in memory, as `bars_from_frame` takes them.
+
+        Raises:
+            DataError: a column is missing or of a wrong kind, or a rule of the contract is broken.
+        """
+        return bars_from_frame(data)
 
     def detect_outliers(self, values: np.ndarray) -> np.ndarray:
         """(T,) bool: values far from zero by the robust scale of the rows before; returns, not prices, go in."""

@@ -15,7 +15,9 @@ CLOCKS = {"UTC": "UTC", "New York": "America/New_York", "London": "Europe/London
 NEIGHBOURS = 10  # session days on either side that say whether a bar is expected
 ALWAYS = 0.9  # a slot filled on this share of the neighbouring days is expected; below, nobody traded
 NIGHT = 4 * 3600 * NS_PER_SECOND  # a pause of at least this closes a session
-LONG = 5  # session days in a row without a bar: a hole in the file, no holiday (2001-09-11 closed four)
+# Session days in a row without a bar that are a hole in the file and no holiday: New York closed for four
+# after 2001-09-11; a market of all hours, as currencies, never closes on three weekdays in a row.
+LONG, LONG_ALL_HOURS = 5, 3
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -45,8 +47,8 @@ class Sessions:
         around_the_clock: every slot of every session day is expected.
         holes: inside sessions.
         short: sessions that begin late or end early (half days).
-        closed: session days without a bar, fewer than LONG in a row (holidays).
-        long: LONG and more of them.
+        closed: session days without a bar, too few in a row for a hole in the file (holidays).
+        long: LONG and more of them in a row, or LONG_ALL_HOURS where trading never stops on weekdays.
         extra: rows on weekdays without sessions.
     """
 
@@ -162,8 +164,10 @@ def _read_off(layout: _Layout, clock: str, timeframe_ns: int) -> tuple[Sessions,
     days = layout.days[active]
     row_of = _Rows(layout)
     holes, short = _holes(missing, expected, days, row_of)
-    closed, long = _pauses(days, weekdays, row_of)
     used = np.flatnonzero(present.mean(axis=0) > 0.5)
+    all_hours = len(used) >= 0.99 * present.shape[1]
+    is_intraday = timeframe_ns < NS_PER_DAY
+    closed, long = _pauses(days, weekdays, row_of, LONG_ALL_HOURS if all_hours and is_intraday else LONG)
     opens = int(used[0]) if len(used) else 0
     closes = int(used[-1]) + 1 if len(used) else present.shape[1]
     sessions = Sessions(
@@ -171,7 +175,7 @@ def _read_off(layout: _Layout, clock: str, timeframe_ns: int) -> tuple[Sessions,
         weekdays=weekdays,
         opens_ns=(layout.start_ns + opens * timeframe_ns) % NS_PER_DAY,
         closes_ns=(layout.start_ns + opens * timeframe_ns) % NS_PER_DAY + (closes - opens) * timeframe_ns,
-        around_the_clock=len(used) >= 0.99 * present.shape[1],
+        around_the_clock=all_hours,
         holes=holes,
         short=short,
         closed=closed,
@@ -244,8 +248,10 @@ def _holes(
     return tuple(hole for hole, at_edge in found if not at_edge), tuple(hole for hole, at_edge in found if at_edge)
 
 
-def _pauses(days: np.ndarray, weekdays: tuple[int, ...], row_of: _Rows) -> tuple[tuple[Pause, ...], tuple[Pause, ...]]:
-    """Session days without a bar in a row: fewer than LONG, and more."""
+def _pauses(
+    days: np.ndarray, weekdays: tuple[int, ...], row_of: _Rows, least_long: int
+) -> tuple[tuple[Pause, ...], tuple[Pause, ...]]:
+    """Session days without a bar in a row: fewer than `least_long`, and more."""
     closed: list[Pause] = []
     long: list[Pause] = []
     for before, after in pairwise(days):
@@ -254,7 +260,7 @@ def _pauses(days: np.ndarray, weekdays: tuple[int, ...], row_of: _Rows) -> tuple
         between = np.arange(before + 1, after)
         n_days = int(np.isin((between + 3) % 7, weekdays).sum())
         if n_days:
-            (long if n_days >= LONG else closed).append(Pause(row_of(int(after)), n_days))
+            (long if n_days >= least_long else closed).append(Pause(row_of(int(after)), n_days))
     return tuple(closed), tuple(long)
 
 

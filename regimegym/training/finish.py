@@ -1,0 +1,101 @@
+"""The end of a training: the selected model is scored, and the run folder explains itself."""
+
+import shlex
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from regimegym.agents.card import ModelCard
+from regimegym.evaluate.evaluation import Evaluation, evaluate_policy
+from regimegym.evaluate.report_content import ReportContext
+from regimegym.training.board import Board
+from regimegym.training.callback import TrainingCallback
+from regimegym.training.decision_layers import describe_layers, fit_layers
+from regimegym.training.ledger import LEDGER, Ledger
+from regimegym.training.outcome import action_shares, report_context, summary_block, write_outcome
+from regimegym.training.preparation import Training, device_of, write_manifest
+from regimegym.training.summary import RunSummary, render_summary
+from regimegym.training.wiring import leaves
+
+
+def finish(training: Training, callback: TrainingCallback, board: Board) -> float:
+    """Score the selected model, write results and report, print the summary."""
+    experiment, folder, seed = training.experiment, training.folder, training.random_seed
+    device = device_of(training.settings.device)
+    policy, card = fit_layers(folder, experiment, training.decision, device)
+    ledger, fingerprint = Ledger(LEDGER), experiment.market.bars.fingerprint
+    label = type(training.algorithm).__name__
+    rows = {"validation": experiment.split.validation}
+    ledger.record_trial(fingerprint, experiment.interval(rows["validation"]), str(folder.path), callback.best)
+    looks = None
+    if training.job is None:
+        rows["test"] = experiment.split.test
+        looks = ledger.count_looks(fingerprint, experiment.interval(rows["test"]))
+        ledger.record_look(fingerprint, experiment.interval(rows["test"]), str(folder.path))
+    found = [
+        evaluate_policy(policy, experiment.tape, experiment.settings, part_rows, part, seed, label, training.evaluation)
+        for part, part_rows in rows.items()
+    ]
+    describe_layers(folder, experiment, rows, device)
+    context = _context(training, card, found, looks, ledger.count_trials(fingerprint))
+    write_outcome(folder, found, context)
+    for part in found:
+        board.equity_image(
+            callback.best_step,
+            part.agent.timestamps,
+            {key: trajectory.equity for key, trajectory in part.trajectories.items()},
+            part.part,
+        )
+    board.hyper_parameters(_flat(training.config), _final_metrics(found))
+    write_manifest(training, "finished")
+    render_summary(_summary(training, callback, found), Console(highlight=False))
+    return found[0].metrics["agent"]["log_return"]
+
+
+def _context(
+    training: Training, card: ModelCard, found: Sequence[Evaluation], looks: int | None, trials: int
+) -> ReportContext:
+    """What the report says about the run itself."""
+    bars = training.experiment.market.bars
+    return report_context(
+        training.folder,
+        bars,
+        card,
+        settings=OmegaConf.to_container(training.config, resolve=True),
+        looks=looks,
+        trials=trials,
+        validation=found[0].metrics["agent"] if len(found) > 1 else None,
+        commands=[
+            ("Train again", shlex.join(["regime-gym", "train", *training.overrides])),
+            ("Evaluate again", f"regime-gym evaluate run={training.folder.path}"),
+        ],
+    )
+
+
+def _summary(training: Training, callback: TrainingCallback, found: Sequence[Evaluation]) -> RunSummary:
+    return RunSummary(
+        headline="Training finished",
+        steps=training.algorithm.num_timesteps,
+        duration_s=(datetime.now().astimezone() - training.started).total_seconds(),
+        best_step=callback.best_step,
+        random_seed=training.random_seed,
+        blocks=[summary_block(part) for part in found],
+        action_shares=action_shares(found[-1]),
+        folder=str(training.folder.path),
+        overrides=training.overrides,
+        labels={"ma_cross": found[-1].labels["ma_cross"]},
+    )
+
+
+def _final_metrics(found: Sequence[Evaluation]) -> dict[str, float]:
+    names = ("log_return", "sharpe_ratio", "max_drawdown")
+    return {f"{part.part}/{name}": part.metrics["agent"][name] for part in found for name in names}
+
+
+def _flat(config: DictConfig) -> dict[str, Any]:
+    """Leaves of the resolved config by dotted key, without the names of our own classes."""
+    found = leaves(OmegaConf.to_container(config, resolve=True))
+    return {key: value for key, value in found if not key.endswith("_target_")}

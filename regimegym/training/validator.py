@@ -1,0 +1,49 @@
+"""How an algorithm is scored on the validation part while it learns."""
+
+from dataclasses import replace
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from regimegym.agents.policy import policy_of
+from regimegym.common.seeding import generator
+from regimegym.evaluate.baselines import run_baselines
+from regimegym.evaluate.intervals import log_return_intervals
+from regimegym.evaluate.metrics import all_metrics
+from regimegym.evaluate.rollout import rollout
+from regimegym.training.callback import Score
+from regimegym.training.preparation import Training
+
+RESAMPLES = 500  # of the interval at each validation; a chart needs no more
+
+
+class Validator:
+    """Scores an algorithm on the validation part; the baselines there are run once."""
+
+    def __init__(self, training: Training) -> None:
+        self._experiment = training.experiment
+        experiment, rows = training.experiment, training.experiment.split.validation
+        cross = training.evaluation.cross(experiment.tape.timeframe_ns)
+        runs = run_baselines(
+            experiment.tape,
+            experiment.settings,
+            rows,
+            training.random_seed,
+            0,
+            random_accounts=1,
+            cross=cross,
+        )
+        self._intervals = replace(
+            training.evaluation.intervals, n_resamples=min(RESAMPLES, training.evaluation.intervals.n_resamples)
+        )
+        self._random_seed = training.random_seed
+        # A random trader is compared at the agent's own number of trades, which is not known yet.
+        self._baselines = {key: all_metrics(found) for key, found in runs.trajectories.items() if key != "random"}
+
+    def __call__(self, algorithm: BaseAlgorithm) -> Score:
+        """Metrics of the agent and the baselines, and the interval of the agent's log return."""
+        experiment = self._experiment
+        policy = policy_of(algorithm.policy)
+        (found,) = rollout(policy, experiment.tape, experiment.settings, experiment.split.validation)
+        draws = generator(self._random_seed, "validation-interval")
+        ((own,), _) = log_return_intervals(found.log_returns[None], found.n_trades, self._intervals, draws)
+        return Score({"agent": all_metrics(found), **self._baselines}, (own.low, own.high))

@@ -24,6 +24,7 @@ from regimegym.agents.settings import (
     AgentSettings,
     DQNSettings,
     EnhancedDQNSettings,
+    EnhancedQRDQNSettings,
     PPOSettings,
     QRDQNSettings,
 )
@@ -48,6 +49,7 @@ class Kind:
 KINDS: Registry[Kind] = Registry("agent")
 for _kind in (
     Kind(EnhancedDQNSettings, EnhancedDQN, EnhancedDQNPolicy),
+    Kind(EnhancedQRDQNSettings, EnhancedDQN, EnhancedDQNPolicy),
     Kind(PPOSettings, PPO, MultiInputActorCriticPolicy, on_policy=True),
     Kind(A2CSettings, A2C, MultiInputActorCriticPolicy, on_policy=True),
     Kind(DQNSettings, DQN, DQNPolicy),
@@ -116,7 +118,13 @@ def policy_arguments(settings: AgentSettings, network: NetworkSettings) -> dict[
 
 @policy_arguments.register
 def _(settings: EnhancedDQNSettings, network: NetworkSettings) -> dict[str, Any]:
-    return {"network": network, "act_with_average": settings.act_with_average}
+    return {
+        "network": network,
+        "act_with_average": settings.act_with_average,
+        "afterstate": settings.learning == "afterstate",
+        "n_quantiles": settings.n_quantiles,
+        "cvar_level": settings.cvar_level,
+    }
 
 
 @policy_arguments.register

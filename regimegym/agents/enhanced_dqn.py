@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.type_aliases import MaybeCallback
@@ -15,26 +16,28 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from regimegym.agents.action_space import require_discrete
+from regimegym.agents.afterstate import Ladder, afterstate_ladder, fill_ratios
 from regimegym.agents.enhanced_dqn_policy import EnhancedDQNPolicy
+from regimegym.agents.enhanced_dqn_settings import EnhancedDQNSettings
+from regimegym.agents.env_access import attribute_of, settings_of, standing_references, tape_of
 from regimegym.agents.exploration import draw_explorers
-from regimegym.agents.losses import (
-    double_q_target,
-    regime_accuracy,
-    regime_cross_entropy,
-    soft_update,
-    weighted_huber,
-)
+from regimegym.agents.kernel_outcomes import KernelOutcomes
+from regimegym.agents.lessons import Lesson, TargetEncoder, Teacher
+from regimegym.agents.losses import regime_accuracy, regime_cross_entropy, soft_update
+from regimegym.agents.networks.dueling import AfterstateHeads
 from regimegym.agents.networks.settings import NetworkSettings
 from regimegym.agents.randomness import TorchStream
-from regimegym.agents.settings import EnhancedDQNSettings
-from regimegym.common.errors import ConfigError
 from regimegym.common.seeding import generator, integer_seed
 from regimegym.envs.recorded_source import record_steps
-from regimegym.features.tape import MarketTape
+from regimegym.envs.settings import EnvSettings
 from regimegym.replay.regime import RegimeReplayBuffer
 from regimegym.replay.samples import ReplayBatch
 from regimegym.replay.settings import ReplaySettings
 from regimegym.replay.sources import ObservedSource
+from regimegym.replay.tape_bars import BarBatch, TapeBars
+
+LOG_EVERY = 10  # updates between two that are logged
+LEAST_SCALE = 1e-12  # rewards that vary less do not vary
 
 
 class EnhancedDQN(OffPolicyAlgorithm):
@@ -50,14 +53,14 @@ class EnhancedDQN(OffPolicyAlgorithm):
         network: widths of the network.
         random_seed: of weights, dropout, exploration, replay; SB3 seeds its globals and `env` too.
         device, tensorboard_log, verbose: as in SB3.
-        replay: what is drawn from replay; uniform where None.
+        replay: what is drawn from replay; uniform where None. Afterstates draw bars instead.
 
     Raises:
         ConfigError: the action space is not discrete, or the environment has no tape.
     """
 
     policy: EnhancedDQNPolicy
-    replay_buffer: RegimeReplayBuffer
+    replay_buffer: Any  # RegimeReplayBuffer, or TapeBars where bars themselves are learned from
     action_space: spaces.Discrete
 
     def __init__(
@@ -72,6 +75,10 @@ class EnhancedDQN(OffPolicyAlgorithm):
         replay: ReplaySettings | None = None,
     ) -> None:
         require_discrete(settings.name, env.action_space)
+        ladder = None
+        if settings.learning == "afterstate":
+            ladder = afterstate_ladder(settings_of(env), tape_of(env))
+        buffer, buffer_arguments = _memory(env, settings, replay, generator(random_seed, "replay"))
         super().__init__(
             policy=EnhancedDQNPolicy,
             env=env,
@@ -83,18 +90,15 @@ class EnhancedDQN(OffPolicyAlgorithm):
             gamma=settings.gamma,
             train_freq=1,
             gradient_steps=-1,
-            replay_buffer_class=RegimeReplayBuffer,
-            replay_buffer_kwargs={
-                "source": record_steps(env) or ObservedSource(tape_of(env), env.observation_space),
-                "settings": replay,
-                "rng": generator(random_seed, "replay"),
-                "n_steps": settings.n_steps,
-                "gamma": settings.gamma,
-            },
+            replay_buffer_class=buffer,
+            replay_buffer_kwargs=buffer_arguments,
             policy_kwargs={
                 "network": network,
                 "weight_decay": settings.weight_decay,
                 "act_with_average": settings.act_with_average,
+                "afterstate": ladder is not None,
+                "n_quantiles": settings.n_quantiles,
+                "cvar_level": settings.cvar_level,
             },
             tensorboard_log=tensorboard_log,
             verbose=verbose,
@@ -110,8 +114,26 @@ class EnhancedDQN(OffPolicyAlgorithm):
         self._exploration = generator(random_seed, "exploration")
         self._stream = TorchStream(integer_seed(random_seed, "torch"), self.device)
         self._updates_due = 0.0
+        self._since_copy = 0  # updates since the last whole copy of the weights
         with self._stream.use():
             self._setup_model()
+        self._encode = TargetEncoder(self.policy.average, settings.target_copy == "interval")
+        self._teacher = Teacher(self.policy, settings, self._encode, 0 if ladder is None else ladder.flat)
+        self._outcomes: KernelOutcomes | None = None
+        if settings.learning == "all_actions":
+            self._outcomes = KernelOutcomes(self.replay_buffer.source, lambda: settings_of(env))
+        if ladder is not None:
+            self._begin_afterstates(ladder, settings_of(env))
+
+    def _begin_afterstates(self, ladder: Ladder, env_settings: EnvSettings) -> None:
+        """Tell the heads what changing rungs costs, in rewards divided by their deviation."""
+        ratios = self.replay_buffer.ratios[self.replay_buffer.rows]
+        scale = float(np.log1p(ratios).std()) * env_settings.reward.reward_scale
+        if self.settings.scale_rewards and scale > LEAST_SCALE:
+            self.policy.reward_scale.fill_(scale)
+        for heads in (self.policy.online.heads, self.policy.average.heads):
+            assert isinstance(heads, AfterstateHeads)
+            heads.set_ladder(ladder, env_settings.reward.reward_scale / float(self.policy.reward_scale))
 
     def set_random_seed(self, seed: int | None = None) -> None:
         """SB3's seeding, with the weights still drawn from the model's own stream."""
@@ -128,11 +150,31 @@ class EnhancedDQN(OffPolicyAlgorithm):
         exploring = draw_explorers(self._exploration, n_envs, epsilon)
         actions = self._exploration.integers(self.action_space.n, size=n_envs)
         if not exploring.all():
-            assert self._last_obs is not None
-            greedy, _ = self.predict(self._last_obs)
-            actions = np.where(exploring, actions, greedy)
+            actions = np.where(exploring, actions, self._greedy(~exploring, actions))
         self.logger.record("rollout/epsilon", epsilon)
         return actions, actions
+
+    @torch.no_grad()
+    def _greedy(self, asked: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """(N,) actions: greedy ones where `asked`, the others as they come; a bar is encoded once."""
+        assert isinstance(self._last_obs, dict)
+        market, account = self._last_obs["market"][asked], self._last_obs["account"][asked]
+        rows = standing_references(self.env)
+        distinct: Any = slice(None)
+        where: Any = slice(None)
+        if rows is not None:
+            _, distinct, where = np.unique(rows[asked], return_index=True, return_inverse=True)
+        windows = torch.from_numpy(market[distinct]).to(self.device)
+        accounts = torch.from_numpy(account).to(self.device)
+        if self.policy.is_noisy:
+            with self._stream.use():
+                q = self.policy.explore(windows, where, accounts)
+        else:
+            network = self.policy.acting
+            q = network.q(network.encode(windows)[0][where], accounts)
+        actions = actions.copy()
+        actions[asked] = q.argmax(dim=1).cpu().numpy()
+        return actions
 
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Learn from replay.
@@ -149,54 +191,70 @@ class EnhancedDQN(OffPolicyAlgorithm):
             return
         self._update_learning_rate(self.policy.optimizer)
         self.policy.train(True)
-        if self._n_updates == 0 and self.settings.scale_rewards:
-            self.policy.reward_scale.fill_(reward_scale(self.replay_buffer))
+        self._scale_rewards()
         self.replay_buffer.anneal(1.0 - self._current_progress_remaining)
         with self._stream.use():
-            records = [self._update(self.replay_buffer.draw(batch_size)) for _ in range(updates)]
+            for _ in range(updates):
+                self._update(batch_size)
         self.policy.train(False)
-        self._n_updates += updates
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        for key in records[0]:
-            values = [float(record[key]) for record in records if not math.isnan(record[key])]
-            if values:
-                self.logger.record_mean(f"train/{key}", float(np.mean(values)))
 
-    def _update(self, batch: ReplayBatch) -> dict[str, Tensor]:
-        """One gradient step and one soft update."""
-        online, parameters = self.policy.online, self.policy.online_parameters
-        y = self._target(batch)
-        h, logits = online.encode(batch.market)
-        q = online.q(h, batch.account)
-        td_error = y - q.gather(1, batch.action[:, None]).squeeze(1)
-        td_loss = weighted_huber(td_error, batch.weights, self.settings.huber_delta)
-        regime_loss = regime_cross_entropy(logits, batch.regime)
-        loss = td_loss + self.settings.regime_loss_weight * regime_loss
+    def _scale_rewards(self) -> None:
+        """Fix the unit of the rewards at the first update; afterstates know theirs from the start."""
+        if self._n_updates == 0 and self.settings.scale_rewards and self.settings.learning != "afterstate":
+            self.policy.reward_scale.fill_(reward_scale(self.replay_buffer))
+
+    def _update(self, batch_size: int) -> None:
+        """One gradient step, and a copy of the weights where one is due."""
+        batch = self.replay_buffer.draw(batch_size)
+        self.policy.resample_noise()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
+            lesson = self._teach(batch)
+            regime_loss = regime_cross_entropy(lesson.logits, batch.regime)
+            loss = lesson.loss + self.settings.regime_loss_weight * regime_loss
         self.policy.optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm)
+        torch.nn.utils.clip_grad_norm_(self.policy.online_parameters, self.settings.max_grad_norm)
         self.policy.optimizer.step()
-        soft_update(self.policy.average_parameters, parameters, self.tau)
-        self.replay_buffer.update_priorities(batch.slots, batch.born, td_error)
-        with torch.no_grad():
-            return {
-                "loss": loss.detach(),
-                "td_error": td_error.abs().mean(),
-                "q_mean": q.mean(),
-                "regime_loss": regime_loss.detach(),
-                "regime_accuracy": regime_accuracy(logits, batch.regime),
-            }
+        self._copy_weights()
+        if isinstance(batch, ReplayBatch) and self.replay_buffer.settings.kind != "uniform":
+            self.replay_buffer.update_priorities(batch.slots, batch.born, lesson.td_error)
+        if self._n_updates % LOG_EVERY == 0:
+            self._log(batch, lesson, loss, regime_loss)
+        self._n_updates += 1
 
-    @torch.no_grad()
-    def _target(self, batch: ReplayBatch) -> Tensor:
-        """Double-DQN targets (B,) in scaled rewards, both networks evaluating (no dropout)."""
-        online, average = self.policy.online, self.policy.average
-        self.policy.set_dropout(False)
-        next_online = online.q(online.encode(batch.next_market)[0], batch.next_account)
-        self.policy.set_dropout(True)
-        next_average = average.q(average.encode(batch.next_market)[0], batch.next_account)
-        reward_n = batch.reward_n / self.policy.reward_scale
-        return double_q_target(reward_n, batch.discount, batch.terminated, next_online, next_average)
+    def _log(self, batch: ReplayBatch | BarBatch, lesson: Lesson, loss: Tensor, regime_loss: Tensor) -> None:
+        seen = {
+            "loss": loss,
+            "td_error": lesson.td_error.mean(),
+            "q_mean": lesson.q.mean(),
+            "regime_loss": regime_loss,
+            "regime_accuracy": regime_accuracy(lesson.logits, batch.regime),
+        }
+        for key, value in seen.items():
+            number = float(value.detach())
+            if not math.isnan(number):
+                self.logger.record_mean(f"train/{key}", number)
+
+    def _teach(self, batch: ReplayBatch | BarBatch) -> Lesson:
+        """The lesson of a batch in this model's mode of learning."""
+        if isinstance(batch, BarBatch):
+            return self._teacher.afterstate(batch)
+        if self._outcomes is not None:
+            return self._teacher.all_actions(batch, self._outcomes(batch))
+        return self._teacher.sampled(batch)
+
+    def _copy_weights(self) -> None:
+        """Move the target network: a little after every update, or whole at intervals."""
+        average, online = self.policy.average_parameters, self.policy.online_parameters
+        if self.settings.target_copy == "soft":
+            soft_update(average, online, self.tau)
+            return
+        self._since_copy += 1
+        if self._since_copy >= self.settings.target_interval:
+            soft_update(average, online, 1.0)
+            self._encode.forget()
+            self._since_copy = 0
 
     def extra_state(self) -> dict[str, Any]:
         """What stable-baselines3 does not know of: own generators, updates that are due (agents.state)."""
@@ -223,23 +281,31 @@ class EnhancedDQN(OffPolicyAlgorithm):
         """SB3's; where it resets the environment, returns that still wait for rewards are dropped."""
         if reset_num_timesteps or self._last_obs is None:
             self.replay_buffer.forget_pending()
+        self._encode.forget()
         return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
 
 
-def tape_of(env: VecEnv) -> MarketTape:
-    """The tape of a vector environment. Raises ConfigError when it has none."""
-    try:
-        return env.get_attr("tape")[0]
-    except AttributeError:
-        raise ConfigError(
-            "no-tape",
-            "agent=enhanced_dqn replays references into a market tape, and this environment has no "
-            f"attribute 'tape': {type(env).__name__}",
-            needed="regimegym.envs.sb3_vec_env.TradingVecEnv, or TradingEnv behind SB3's DummyVecEnv",
-        ) from None
+def _memory(
+    env: VecEnv, settings: EnhancedDQNSettings, replay: ReplaySettings | None, rng: np.random.Generator
+) -> tuple[type[ReplayBuffer], dict[str, Any]]:
+    """The replay buffer of a mode of learning and its arguments."""
+    tape = tape_of(env)
+    if settings.learning == "afterstate":
+        ratios = fill_ratios(tape, settings_of(env).account.execution)
+        return TapeBars, {"tape": tape, "limits": attribute_of(env, "rows"), "ratios": ratios, "rng": rng}
+    source = record_steps(env)
+    if settings.learning == "all_actions" and source is None:
+        attribute_of(env, "settings")
+    return RegimeReplayBuffer, {
+        "source": source or ObservedSource(tape, env.observation_space),
+        "settings": replay,
+        "rng": rng,
+        "n_steps": settings.n_steps,
+        "gamma": settings.gamma,
+    }
 
 
 def reward_scale(buffer: RegimeReplayBuffer) -> float:
     """Standard deviation of the stored returns per bar, 1 where they do not vary."""
     scale = float(np.std(buffer.stored.reward_n, dtype=np.float64)) / math.sqrt(buffer.n_steps)
-    return scale if scale > 1e-12 else 1.0
+    return scale if scale > LEAST_SCALE else 1.0

@@ -1,5 +1,7 @@
 """The policy object of EnhancedDQN: online and averaged Q networks and their optimiser."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -8,6 +10,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor, nn
 
+from regimegym.agents.networks.noisy import NoisyLinear
 from regimegym.agents.networks.q_network import EnhancedQNetwork, build_q_network
 from regimegym.agents.networks.settings import NetworkSettings
 
@@ -22,6 +25,8 @@ class EnhancedDQNPolicy(BasePolicy):
         network: widths of the networks.
         weight_decay: AdamW decay of matrices; biases, norms and other vectors are not decayed.
         act_with_average: act with the averaged (target) weights.
+        afterstate: heads of the afterstate form; their ladder is set by the learner, or loaded.
+        n_quantiles, cvar_level: quantiles of the return, and by which of them actions are chosen.
     """
 
     observation_space: spaces.Dict
@@ -36,24 +41,40 @@ class EnhancedDQNPolicy(BasePolicy):
         network: NetworkSettings,
         weight_decay: float = 0.0,
         act_with_average: bool = True,
+        afterstate: bool = False,
+        n_quantiles: int = 1,
+        cvar_level: float = 1.0,
     ) -> None:
         super().__init__(observation_space, action_space)
         window, n_features = observation_space["market"].shape or (0, 0)
         (n_account,) = observation_space["account"].shape or (0,)
-        sizes = (window, n_features, n_account, int(action_space.n), network)
-        self.online = build_q_network(*sizes)
-        self.average = build_q_network(*sizes)
+
+        def build() -> EnhancedQNetwork:
+            return build_q_network(
+                window,
+                n_features,
+                n_account,
+                int(action_space.n),
+                network,
+                afterstate=afterstate,
+                n_quantiles=n_quantiles,
+                cvar_level=cvar_level,
+            )
+
+        self.online, self.average = build(), build()
         self.average.load_state_dict(self.online.state_dict())
         self.average.requires_grad_(False)
         self.act_with_average = act_with_average
         # Collected once: walking the module tree costs more than the arithmetic of a small network.
         self.online_parameters = list(self.online.parameters())
         self.average_parameters = list(self.average.parameters())
-        self._dropouts = [module for module in self.online.modules() if isinstance(module, nn.Dropout)]
+        self._random = [module for module in self.online.modules() if isinstance(module, nn.Dropout | NoisyLinear)]
+        self._noisy = [module for module in self._random if isinstance(module, NoisyLinear)]
         # Rewards are divided by it before they are learned from; Q is in the same unit.
         self.register_buffer("reward_scale", torch.ones(()))
         self.optimizer = torch.optim.AdamW(decay_groups(self.online, weight_decay), lr=lr_schedule(1), fused=True)
-        self.train(False)
+        for module in self.modules():
+            module.training = False
 
     @property
     def acting(self) -> EnhancedQNetwork:
@@ -61,16 +82,46 @@ class EnhancedDQNPolicy(BasePolicy):
         return self.average if self.act_with_average else self.online
 
     def train(self, mode: bool = True) -> "EnhancedDQNPolicy":
-        """Training mode of the online network; the averaged one always evaluates."""
+        """Training mode of the online network; the averaged one always evaluates.
+
+        Only dropout and noise know the mode. Walking the module tree for them, twice in every
+        environment step, took a fifth of the time of a small network.
+        """
         if mode != self.training:
-            super().train(mode)
-            self.average.train(False)
+            self._set_mode(mode, (self, self.online, *self._random))
         return self
 
-    def set_dropout(self, active: bool) -> None:
-        """Switch dropout alone, between the two forward passes of one update."""
-        for module in self._dropouts:
-            module.training = active
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """The online network without dropout and noise, in the middle of an update."""
+        self._set_mode(False, self._random)
+        yield
+        self._set_mode(True, self._random)
+
+    @staticmethod
+    def _set_mode(mode: bool, modules: Iterable[nn.Module]) -> None:
+        for module in modules:
+            object.__setattr__(module, "training", mode)  # nn.Module's own looks for parameters first
+
+    def resample_noise(self) -> None:
+        """Draw the weights' noise anew, where the network is noisy."""
+        for module in self._noisy:
+            module.resample()
+
+    @torch.no_grad()
+    def explore(self, market: Tensor, where: Any, account: Tensor) -> Tensor:
+        """Q (N, A) of a noisy online network under fresh noise; arguments as for late fusion."""
+        self.resample_noise()
+        h = self.online.encode(market)[0][where]
+        self._set_mode(True, self._noisy)
+        q = self.online.q(h, account)
+        self._set_mode(False, self._noisy)
+        return q
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the network explores by noisy weights."""
+        return bool(self._noisy)
 
     def forward(self, obs: PyTorchObs, deterministic: bool = True) -> Tensor:
         """Greedy actions (B,) int64."""
@@ -83,9 +134,11 @@ class EnhancedDQNPolicy(BasePolicy):
 
 
 def decay_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups for AdamW: matrices decay, biases and norms (vectors) do not."""
-    matrices = [p for name, p in network.named_parameters() if p.dim() > 1 and "bias" not in name]
-    vectors = [p for name, p in network.named_parameters() if p.dim() <= 1 or "bias" in name]
+    """Parameter groups for AdamW: matrices decay, biases, norms and the amount of noise do not."""
+    spared = ("bias", "sigma")  # noise that decays would end the exploration
+    decayed = [p.dim() > 1 and not any(word in name for word in spared) for name, p in network.named_parameters()]
+    matrices = [p for p, decays in zip(network.parameters(), decayed, strict=True) if decays]
+    vectors = [p for p, decays in zip(network.parameters(), decayed, strict=True) if not decays]
     return [
         {"params": matrices, "weight_decay": weight_decay},
         {"params": vectors, "weight_decay": 0.0},

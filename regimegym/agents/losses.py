@@ -1,6 +1,6 @@
 """The equations EnhancedDQN learns by, one function each, pure except for the soft update."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -24,6 +24,46 @@ def double_q_target(
     return reward_n + discount * (1 - terminated) * next_q_target.gather(1, best).squeeze(1)
 
 
+def all_actions_target(reward: Tensor, gamma: float, terminated: Tensor, next_value: Tensor) -> Tensor:
+    """y_a = R_a + γ·(1 − terminated_a)·V(s′_a) for every action, all (B, A).
+
+    The market is exogenous, so one bar tells what each action would have led to: n = 1, and no
+    action needs to have been taken.
+    """
+    return reward + gamma * (1 - terminated) * next_value
+
+
+def chosen_value(choosing: Tensor, valuing: Tensor) -> Tensor:
+    """valuing(argmax_a choosing(a)), (…) of two (…, A): the double estimate of max_a."""
+    return valuing.gather(-1, choosing.argmax(dim=-1, keepdim=True)).squeeze(-1)
+
+
+def afterstate_target(growth: Tensor, gamma: float, next_value: Tensor, flat: int) -> Tensor:
+    """δ target (B, A) = g_a − g_flat + γ·(V(x_a) − V(x_flat)).
+
+    Args:
+        growth: (B, A) log growth of each rung from one fill to the next.
+        next_value: (B, A) V = max_a′ (cost(x_a, a′) + δ(h′, a′)) at the weight that each rung has
+            drifted to; the future that all rungs share cancels, so what is bootstrapped is bounded
+            by γ times a cost.
+        flat: index of the rung 0.
+    """
+    return growth - growth[:, flat, None] + gamma * (next_value - next_value[:, flat, None])
+
+
+def quantile_huber(quantiles: Tensor, targets: Tensor, delta: float = 1.0) -> Tensor:
+    """Quantile Huber loss (…) of predicted quantiles (…, N) against target samples (…, M).
+
+    Σ_i mean_j |τ_i − 1{u_ij < 0}|·Huber_δ(u_ij)/δ with u_ij = y_j − θ_i and τ_i = (i + ½)/N.
+    Source: Dabney et al. 2018, arXiv:1710.10044.
+    """
+    n_quantiles = quantiles.shape[-1]
+    tau = (torch.arange(n_quantiles, device=quantiles.device, dtype=quantiles.dtype) + 0.5) / n_quantiles
+    u = targets.unsqueeze(-2) - quantiles.unsqueeze(-1)
+    huber = functional.huber_loss(u, torch.zeros_like(u), reduction="none", delta=delta)
+    return ((tau[:, None] - (u.detach() < 0).to(u.dtype)).abs() * huber / delta).mean(dim=-1).sum(dim=-1)
+
+
 def weighted_huber(td_error: Tensor, weights: Tensor, delta: float = 1.0) -> Tensor:
     """Mean over the batch of ω·Huber_δ(TD error), both (B,)."""
     zeros = torch.zeros_like(td_error)
@@ -43,7 +83,8 @@ def regime_accuracy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def soft_update(target: Iterable[Tensor], online: Iterable[Tensor], tau: float) -> None:
-    """θ⁻ ← τ·θ + (1 − τ)·θ⁻, in place, tensor by tensor."""
-    for theta_target, theta in zip(target, online, strict=True):
-        theta_target.lerp_(theta, tau)
+def soft_update(target: Sequence[Tensor], online: Sequence[Tensor], tau: float) -> None:
+    """θ⁻ ← τ·θ + (1 − τ)·θ⁻, in place, all tensors in one call."""
+    if len(target) != len(online):
+        raise ValueError(f"argument 'online' holds {len(online)} tensors, 'target' {len(target)}")
+    torch._foreach_lerp_(list(target), list(online), tau)

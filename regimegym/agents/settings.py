@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from regimegym.agents.exploration import EpsilonSchedule
+from regimegym.agents.enhanced_dqn_settings import EnhancedDQNSettings, EnhancedQRDQNSettings
 from regimegym.common.checks import (
     check_at_least,
     check_between,
@@ -11,66 +11,6 @@ from regimegym.common.checks import (
     check_number,
     check_positive,
 )
-
-
-@dataclass(frozen=True)
-class EnhancedDQNSettings:
-    """EnhancedDQN (DEFINITIONS §9); the defaults follow what was measured to learn.
-
-    Attributes:
-        learning_rate, final_learning_rate: AdamW, linear from the first to the second.
-        weight_decay: AdamW decay of weight matrices; biases and norms are not decayed.
-        max_grad_norm: clip of the gradient's norm.
-        batch_size: transitions per gradient step.
-        updates_per_bar: gradient steps per environment transition, of all accounts together.
-        buffer_size: transitions held.
-        learning_starts: transitions before the first gradient step; actions are random until then.
-        gamma, n_steps: discount per bar, bars per n-step return.
-        tau: share of the online weights in each soft update of the averaged ones.
-        huber_delta: |TD error| beyond which the loss is linear, in scaled rewards.
-        scale_rewards: divide rewards by the standard deviation that the first transitions had.
-        regime_loss_weight: λ_reg of the auxiliary cross-entropy.
-        act_with_average: act with the averaged (target) weights, else with the online ones.
-        epsilon_start, epsilon_end, epsilon_fraction, epsilon_shape: exploration.EpsilonSchedule.
-    """
-
-    name: ClassVar[str] = "enhanced_dqn"
-
-    learning_rate: float = 1e-3
-    final_learning_rate: float = 1e-4
-    weight_decay: float = 1.0
-    max_grad_norm: float = 1.0
-    batch_size: int = 64
-    updates_per_bar: float = 0.1
-    buffer_size: int = 200_000
-    learning_starts: int = 1000
-    gamma: float = 0.97
-    n_steps: int = 1
-    tau: float = 0.01
-    huber_delta: float = 1.0
-    scale_rewards: bool = True
-    regime_loss_weight: float = 0.1
-    act_with_average: bool = True
-    epsilon_start: float = 1.0
-    epsilon_end: float = 0.05
-    epsilon_fraction: float = 0.5
-    epsilon_shape: str = "linear"
-
-    def __post_init__(self) -> None:
-        for key in ("learning_rate", "max_grad_norm", "updates_per_bar", "huber_delta"):
-            check_positive(f"agent.{key}", getattr(self, key))
-        for key in ("final_learning_rate", "weight_decay", "regime_loss_weight"):
-            check_not_negative(f"agent.{key}", getattr(self, key))
-        for key in ("batch_size", "buffer_size", "n_steps"):
-            check_at_least(f"agent.{key}", getattr(self, key), 1)
-        check_at_least("agent.learning_starts", self.learning_starts, 0)
-        check_between("agent.gamma", self.gamma, 0, 1)
-        check_number("agent.tau", self.tau, "in (0, 1]", lambda v: 0 < v <= 1)
-        self.epsilon()
-
-    def epsilon(self) -> EpsilonSchedule:
-        """The exploration schedule."""
-        return EpsilonSchedule(self.epsilon_start, self.epsilon_end, self.epsilon_fraction, self.epsilon_shape)
 
 
 @dataclass(frozen=True)
@@ -176,7 +116,7 @@ class A2CSettings:
 
 
 BaselineSettings = DQNSettings | QRDQNSettings | PPOSettings | A2CSettings
-AgentSettings = EnhancedDQNSettings | BaselineSettings
+AgentSettings = EnhancedDQNSettings | EnhancedQRDQNSettings | BaselineSettings
 
 _OF_THE_POLICY = ("weight_decay", "n_quantiles")
 

@@ -1,4 +1,4 @@
-"""regime-gym bench: measured speed and memory, side by side with other projects."""
+"""regime-gym bench: measured speed, memory and learning, side by side with other projects."""
 
 import argparse
 import contextlib
@@ -14,7 +14,7 @@ from regimegym.common.checks import check_at_least, check_choice, check_positive
 from regimegym.common.errors import ConfigError
 from regimegym.common.plain import plain
 
-BENCHMARKS = ("envs", "features", "replay")
+BENCHMARKS = ("envs", "features", "replay", "train", "worlds")
 
 
 def run(words: list[str]) -> None:
@@ -53,11 +53,43 @@ def _measure(options: argparse.Namespace, told: Callable[[str], None]) -> tuple[
 
         features = benchmark_features(options.repeats, on_progress=told)
         return features, feature_table(features)
+    if options.benchmark == "train":
+        from regimegym.training.benchmarks.train_benchmark import benchmark_train
+        from regimegym.training.benchmarks.train_table import train_table
+
+        trained = benchmark_train(options.repeats, on_progress=told)
+        return trained, train_table(trained)
+    if options.benchmark == "worlds":
+        return _measure_worlds(options, told)
     from regimegym.training.benchmarks.env_benchmark import benchmark_envs
     from regimegym.training.benchmarks.table import benchmark_table
 
     envs = benchmark_envs(options.repeats, options.seconds, on_progress=told)
     return envs, benchmark_table(envs)
+
+
+def _measure_worlds(options: argparse.Namespace, told: Callable[[str], None]) -> tuple[Any, RenderableType]:
+    """Learners on the worlds."""
+    from regimegym.features.synthetic.learning import LEARNING_WORLDS
+    from regimegym.training.benchmarks.world_benchmark import benchmark_worlds
+    from regimegym.training.benchmarks.world_learners import DEFAULT_LEARNERS, LEARNERS, WorldRun
+    from regimegym.training.benchmarks.world_table import world_table
+
+    worlds = options.world.split(",") if options.world else list(LEARNING_WORLDS)
+    learners = options.learner.split(",") if options.learner else list(DEFAULT_LEARNERS)
+    for world in worlds:
+        check_choice("--world", world, LEARNING_WORLDS)
+    for learner in learners:
+        check_choice("--learner", learner, tuple(LEARNERS))
+
+    def on_run(run: WorldRun, done: int, all_runs: int) -> None:
+        told(f"{done} of {all_runs}: {run.learner} on {run.world}, seed {run.random_seed}: {run.gated_share:.3f}")
+
+    told("the first world is drawn")
+    worlds_found = benchmark_worlds(
+        worlds, learners, options.seeds, options.bars, options.budget, options.jobs, on_run=on_run
+    )
+    return worlds_found, world_table(worlds_found)
 
 
 def _options(words: list[str]) -> argparse.Namespace:
@@ -66,7 +98,18 @@ def _options(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5, help="rounds; every figure is a median over them (5)")
     parser.add_argument("--seconds", type=float, default=1.0, help="CPU-seconds of one turn (1.0)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
+    worlds = parser.add_argument_group("worlds", "which learners meet which worlds; docs/learning.md")
+    worlds.add_argument("--world", metavar="NAMES", help="comma-separated: sine, regime, ou, gbm (all)")
+    worlds.add_argument("--learner", metavar="NAMES", help="comma-separated; a wrong name lists them")
+    worlds.add_argument("--seeds", type=int, default=5, help="random seeds of bars and learners (5)")
+    worlds.add_argument("--bars", type=int, default=64_000, help="environment steps of each run (64000)")
+    worlds.add_argument("--budget", type=float, metavar="SECONDS", help="CPU-seconds of learning instead of --bars")
+    worlds.add_argument("--jobs", type=int, default=1, help="processes side by side (1)")
     options = parser.parse_args(words)
+    for name in ("seeds", "bars", "jobs"):
+        check_at_least(f"--{name}", getattr(options, name), 1)
+    if options.budget is not None:
+        check_positive("--budget", options.budget)
     check_choice("benchmark", options.benchmark, BENCHMARKS)
     check_at_least("--repeats", options.repeats, 1)
     check_positive("--seconds", options.seconds)

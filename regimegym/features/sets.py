@@ -10,6 +10,7 @@ from regimegym.features import (
     jumps,
     microstructure_features,
     ranges,
+    recipe_features,
     technical,
     timeframes,
     volumes,
@@ -22,7 +23,9 @@ __all__ = (
     "LSTM_SET",
     "MINIMAL_SET",
     "MODULES",
+    "RECIPE_SET",
     "SETS",
+    "TREND_SET",
     "XGBOOST_SET",
     "Feature",
     "FeatureInputs",
@@ -32,7 +35,7 @@ __all__ = (
 # Importing them registers their features.
 MODULES = (
     *(default_features, families, ranges, technical, jumps, volumes, calendar_features, timeframes, interactions),
-    *(microstructure_features, context_features, consolidation),
+    *(microstructure_features, context_features, consolidation, recipe_features),
 )
 
 
@@ -167,6 +170,18 @@ CROSS_ASSET_SET = (
     *("reference_lead", "reference_lag", "relative_strength", "rotation_rank"),
 )
 ALTERNATIVE_SET = (*DEFAULT_SET, "sentiment", "news_impact", "mention_burst")
+_SUMS = (
+    *windows("return", 2, 5, 10, 20, 40, 80),
+    *windows("level_score", 20, 60, 120),
+    *windows("path_score", 20, 60, 120),
+    *windows("average_gap", 5, 20, 60),
+    *("log_volatility_10_60", "log_volatility_20_200"),
+)
+RECIPE_SET = ("return_1", *windows("lagged_return", *recipe_features.LAGS), *_SUMS)
+TREND_SET = (
+    *("return_1", *_SUMS),
+    *("log_volatility_10_500", "log_volatility_30_500", "log_volatility_100_500", "swing"),
+)
 SETS = {
     "default": DEFAULT_SET,
     "minimal": MINIMAL_SET,
@@ -177,4 +192,6 @@ SETS = {
     "order_book": ORDER_BOOK_SET,
     "cross_asset": CROSS_ASSET_SET,
     "alternative": ALTERNATIVE_SET,
+    "recipe": RECIPE_SET,
+    "trend": TREND_SET,
 }

@@ -119,7 +119,7 @@ def test_the_mean_of_q_over_actions_is_the_value(random):
     heads = DuelingHeads(6, K, 5, A)
     h, u = torch.randn(4, 6, generator=random), torch.randn(4, K, generator=random)
     value = heads.value(torch.cat([h, u], dim=1))
-    torch.testing.assert_close(heads(h, u).mean(dim=1, keepdim=True), value)
+    torch.testing.assert_close(heads(h, u).mean(dim=1), value)
 
 
 def test_the_encoding_does_not_depend_on_the_account(random):

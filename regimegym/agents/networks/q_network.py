@@ -1,29 +1,44 @@
-"""EnhancedQNetwork: an encoder of the market and dueling heads over the account."""
+"""EnhancedQNetwork: an encoder of the market and heads over the account."""
 
 import torch
 from torch import Tensor, nn
 
-from regimegym.agents.networks.dueling import DuelingHeads
+from regimegym.agents.networks.dueling import AfterstateHeads, DuelingHeads, lower_tail
 from regimegym.agents.networks.encoder import Encoder, build_encoder
 from regimegym.agents.networks.settings import NetworkSettings
 
 
 class EnhancedQNetwork(nn.Module):
-    """Q(market, account) and the regime of the last bar (DEFINITIONS §9)."""
+    """Q(market, account) and the regime of the last bar (DEFINITIONS §9).
 
-    def __init__(self, encoder: Encoder, heads: DuelingHeads) -> None:
+    Args:
+        encoder: of windows.
+        heads: of encodings and accounts.
+        cvar_level: share of the lowest quantiles of the return whose mean is Q; 1: all.
+    """
+
+    def __init__(self, encoder: Encoder, heads: DuelingHeads | AfterstateHeads, cvar_level: float = 1.0) -> None:
         super().__init__()
         self.encoder = encoder
         self.heads = heads
+        self.cvar_level = cvar_level
 
     def encode(self, market: Tensor) -> tuple[Tensor, Tensor]:
         """h (B, H) and regime logits (B, 4) of windows (B, T, F)."""
         encoding = self.encoder(market)
         return encoding.hidden, encoding.regime_logits
 
+    def quantiles(self, h: Tensor, account: Tensor) -> Tensor:
+        """Quantiles of the return (B, A, N) of encodings (B, H) and account blocks (B, K)."""
+        return self.heads(h, account)
+
     def q(self, h: Tensor, account: Tensor) -> Tensor:
         """Q (B, A) of encodings (B, H) and account blocks (B, K)."""
-        return self.heads(h, account)
+        return self.risk(self.heads(h, account))
+
+    def risk(self, quantiles: Tensor) -> Tensor:
+        """Q (…, A) of quantiles of the return (…, A, N): their mean, or that of their lower tail."""
+        return lower_tail(quantiles, self.cvar_level)
 
     def forward(
         self, market: Tensor, account: Tensor, attention: bool = False
@@ -36,9 +51,23 @@ class EnhancedQNetwork(nn.Module):
 
 
 def build_q_network(
-    window: int, n_features: int, n_account: int, n_actions: int, settings: NetworkSettings
+    window: int,
+    n_features: int,
+    n_account: int,
+    n_actions: int,
+    settings: NetworkSettings,
+    *,
+    afterstate: bool = False,
+    n_quantiles: int = 1,
+    cvar_level: float = 1.0,
 ) -> EnhancedQNetwork:
     """The Q network for windows (window, n_features) and K = n_account account fields."""
     encoder = build_encoder(n_features, window, settings)
-    heads = DuelingHeads(encoder.memory_width, n_account, settings.head_width, n_actions)
-    return EnhancedQNetwork(encoder, heads)
+    heads: DuelingHeads | AfterstateHeads
+    if afterstate:
+        heads = AfterstateHeads(encoder.memory_width, settings.head_width, n_actions, settings.noisy)
+    else:
+        heads = DuelingHeads(
+            encoder.memory_width, n_account, settings.head_width, n_actions, n_quantiles, settings.noisy
+        )
+    return EnhancedQNetwork(encoder, heads, cvar_level)

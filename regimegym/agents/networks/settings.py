@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from regimegym.common.checks import check_at_least, check_choice, check_number
+from regimegym.common.checks import check_at_least, check_choice, check_flag, check_number
 
 ENCODER_KINDS = ("regime", "mlp")
 
@@ -23,6 +23,7 @@ class NetworkSettings:
         dropout: share of features and of h that is dropped while learning.
         positions: adds sinusoidal positions, counted back from the window's last bar (`regime` only).
         residual: adds the features to the output of attention (`regime` only).
+        noisy: the heads explore by noisy weights (networks.noisy), beside or instead of ε.
     """
 
     kind: str = "regime"
@@ -35,11 +36,14 @@ class NetworkSettings:
     dropout: float = 0.2
     positions: bool = True
     residual: bool = True
+    noisy: bool = False
 
     def __post_init__(self) -> None:
         check_choice("network.kind", self.kind, ENCODER_KINDS)
         for name in ("feature_width", "pathway_width", "memory_width", "detector_width", "head_width"):
             check_at_least(f"network.{name}", getattr(self, name), 1)
         check_at_least("network.lstm_layers", self.lstm_layers, 1)
+        for name in ("positions", "residual", "noisy"):
+            check_flag(f"network.{name}", getattr(self, name))
         check_number("network.dropout", self.dropout, "in [0, 1)", lambda v: 0 <= v < 1)
         check_number("network.feature_width", self.feature_width, "even (positions)", lambda v: v % 2 == 0)

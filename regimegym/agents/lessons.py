@@ -1,0 +1,180 @@
+"""Lessons: what one sampled batch teaches, for each mode of `agent.learning`."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from regimegym.agents.afterstate import drifted, log_growth
+from regimegym.agents.enhanced_dqn_policy import EnhancedDQNPolicy
+from regimegym.agents.enhanced_dqn_settings import EnhancedDQNSettings
+from regimegym.agents.kernel_outcomes import ActionOutcomes
+from regimegym.agents.losses import afterstate_target, chosen_value, quantile_huber
+from regimegym.agents.networks.dueling import AfterstateHeads
+from regimegym.agents.networks.q_network import EnhancedQNetwork
+from regimegym.replay.samples import ReplayBatch
+from regimegym.replay.tape_bars import BarBatch
+
+
+class Lesson(NamedTuple):
+    """What a batch says about the online network.
+
+    Attributes:
+        loss: scalar, the TD loss, importance weights included.
+        td_error: (B,) |TD error| of each sample, detached: its priority.
+        q: (B, A) detached values of the samples.
+        logits: (B, 4) regime logits of the samples.
+    """
+
+    loss: Tensor
+    td_error: Tensor
+    q: Tensor
+    logits: Tensor
+
+
+class TargetEncoder:
+    """Encodings by the target network; kept by bar as long as its weights stay as they are.
+
+    Args:
+        network: the target network, evaluating.
+        keeps: whether encodings are kept until `forget`.
+    """
+
+    def __init__(self, network: EnhancedQNetwork, keeps: bool) -> None:
+        self.network = network
+        self.keeps = keeps
+        self.hidden = torch.zeros(0, network.encoder.memory_width)
+        self.known = np.zeros(0, dtype=bool)
+
+    def __call__(self, references: np.ndarray, windows: Tensor) -> Tensor:
+        """h (B, H) of the windows (B, W, F) that end at the `references` (B,)."""
+        if not self.keeps:
+            return self.network.encode(windows)[0]
+        self._make_room(int(references.max()) + 1, windows.device)
+        unknown = np.flatnonzero(~self.known[references])
+        if len(unknown):
+            fresh, first = np.unique(references[unknown], return_index=True)
+            hidden = self.network.encode(windows[torch.from_numpy(unknown[first])])[0]
+            self.hidden[torch.from_numpy(fresh)] = hidden.float()
+            self.known[fresh] = True
+        return self.hidden[torch.from_numpy(references)]
+
+    def forget(self) -> None:
+        """The weights have changed."""
+        self.known[:] = False
+
+    def _make_room(self, n_bars: int, device: torch.device) -> None:
+        if n_bars > len(self.known):
+            room = torch.zeros(2 * n_bars, self.hidden.shape[1], device=device)
+            room[: len(self.hidden)] = self.hidden
+            self.hidden, self.known = room, np.append(self.known, np.zeros(2 * n_bars - len(self.known), bool))
+
+
+class Teacher:
+    """Turns batches into lessons.
+
+    Args:
+        policy: online and target network.
+        settings: hyper-parameters.
+        encode: encoder of the target network.
+        flat: index of the rung 0 (`afterstate`).
+    """
+
+    def __init__(
+        self, policy: EnhancedDQNPolicy, settings: EnhancedDQNSettings, encode: TargetEncoder, flat: int = 0
+    ) -> None:
+        self.policy = policy
+        self.settings = settings
+        self.encode = encode
+        self.flat = flat
+
+    def sampled(self, batch: ReplayBatch) -> Lesson:
+        """The action taken: y = R_n + γⁿ·(1 − terminated)·Q⁻(s′, argmax_a Q(s′, a))."""
+        online = self.policy.online
+        with torch.no_grad():
+            ahead = self._next_quantiles(batch.next_market, batch.next_account, batch.references[1])
+            bootstrap = batch.discount * (1 - batch.terminated)
+            y = (batch.reward_n / self.policy.reward_scale)[:, None] + bootstrap[:, None] * ahead
+        h, logits = online.encode(batch.market)
+        quantiles = online.quantiles(h, batch.account)
+        taken = quantiles[torch.arange(len(y), device=y.device), batch.action]
+        loss, td_error = self._compare(taken, y)
+        return Lesson((batch.weights * loss).mean(), td_error, quantiles.mean(dim=-1).detach(), logits)
+
+    def all_actions(self, batch: ReplayBatch, outcomes: ActionOutcomes) -> Lesson:
+        """Every action at the account that stood there; actions that trade alike teach alike."""
+        online = self.policy.online
+        n_actions = outcomes.reward.shape[1]
+        with torch.no_grad():
+            ahead = self._next_of_all(batch, outcomes.account)
+            alive = self.settings.gamma * (1 - outcomes.terminated)
+            y = (outcomes.reward / self.policy.reward_scale).unsqueeze(-1) + alive.unsqueeze(-1) * ahead
+        h, logits = online.encode(batch.market)
+        quantiles = online.quantiles(h, batch.account)
+        loss, td_error = self._compare(quantiles, y)
+        assert loss.shape[1] == n_actions
+        return Lesson(
+            (batch.weights * loss.mean(dim=1)).mean(), td_error.mean(dim=1), quantiles.mean(dim=-1).detach(), logits
+        )
+
+    def afterstate(self, batch: BarBatch) -> Lesson:
+        """Every action from every exposure: targets of δ (agents.losses.afterstate_target)."""
+        online = self.policy.online
+        heads, target_heads = online.heads, self.policy.average.heads
+        assert isinstance(heads, AfterstateHeads)
+        assert isinstance(target_heads, AfterstateHeads)
+        with torch.no_grad():
+            delta = target_heads.delta(self.encode(batch.next_reference, batch.next_market))
+            cost = heads.cost(drifted(batch.ratio, heads.targets))
+            valuing = cost + delta[:, None, :]
+            choosing = valuing
+            if self.settings.double_q:
+                with self.policy.evaluating():
+                    choosing = cost + heads.delta(online.encode(batch.next_market)[0])[:, None, :]
+            growth = heads.unit * log_growth(batch.ratio, heads.targets)
+            y = afterstate_target(growth, self.settings.gamma, chosen_value(choosing, valuing), self.flat)
+        h, logits = online.encode(batch.market)
+        q = heads.delta(h)
+        loss = functional.huber_loss(q, y, delta=self.settings.huber_delta)
+        return Lesson(loss, (q.detach() - y).abs().mean(dim=1), q.detach(), logits)
+
+    def _next_quantiles(self, market: Tensor, account: Tensor, references: np.ndarray) -> Tensor:
+        """Quantiles (B, N) of the value of s′ under the target network, of the action chosen for it."""
+        valued = self.policy.average.quantiles(self.encode(references, market), account)
+        if not self.settings.double_q:
+            return _of_best(valued, self.policy.average.risk(valued))
+        with self.policy.evaluating():
+            online = self.policy.online
+            return _of_best(valued, online.q(online.encode(market)[0], account))
+
+    def _next_of_all(self, batch: ReplayBatch, accounts: Tensor) -> Tensor:
+        """The same (B, A, N) for the accounts (B, A, K) that every action leads to: one bar, one encoding."""
+        n, n_actions, _ = accounts.shape
+        flat = accounts.flatten(0, 1)
+
+        def each(h: Tensor) -> Tensor:
+            return h.repeat_interleave(n_actions, dim=0)
+
+        valued = self.policy.average.quantiles(each(self.encode(batch.references[1], batch.next_market)), flat)
+        choosing = self.policy.average.risk(valued)
+        if self.settings.double_q:
+            with self.policy.evaluating():
+                online = self.policy.online
+                choosing = online.q(each(online.encode(batch.next_market)[0]), flat)
+        return _of_best(valued, choosing).unflatten(0, (n, n_actions))
+
+    def _compare(self, predicted: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss (…) and |TD error| (…) of predicted quantiles (…, N) against targets (…, N)."""
+        delta = self.settings.huber_delta
+        td_error = (predicted.detach() - y).mean(dim=-1).abs()
+        if predicted.shape[-1] > 1:
+            return quantile_huber(predicted, y, delta), td_error
+        return functional.huber_loss(predicted, y, reduction="none", delta=delta).squeeze(-1), td_error
+
+
+def _of_best(quantiles: Tensor, q: Tensor) -> Tensor:
+    """Quantiles (…, N) of the action that is best in q (…, A), from quantiles (…, A, N)."""
+    best = q.argmax(dim=-1)[..., None, None].expand(*q.shape[:-1], 1, quantiles.shape[-1])
+    return quantiles.gather(-2, best).squeeze(-2)

@@ -1,5 +1,6 @@
 """TapeBars: a replay buffer that stores nothing, because the market itself is what is learned from."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,6 +75,14 @@ class TapeBars(ReplayBuffer):
 
     def add(self, *args: Any, **kwargs: Any) -> None:
         """Store nothing."""
+
+    def state(self) -> dict[str, Any]:
+        """Where its generator stands; there is nothing else that changes."""
+        return {"generator": self.rng.bit_generator.state}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state`."""
+        self.rng.bit_generator.state = state["generator"]
 
     def anneal(self, done: float) -> None:
         """Nothing is weighed."""

@@ -11,9 +11,9 @@ from regimegym.envs.calm import step_many
 from regimegym.envs.custom_reward import apply_reward_rule
 from regimegym.envs.episode_watch import EpisodeWatch
 from regimegym.envs.holding import hold_equities
-from regimegym.envs.observation import check_observation, observation_space
+from regimegym.envs.observation import check_observation, observation_space, write_account_blocks
 from regimegym.envs.order_settings import OrderSettings
-from regimegym.envs.outputs import Outputs, report_step
+from regimegym.envs.outputs import Outputs, outputs_of, report_step
 from regimegym.envs.recorder import StepRecorder
 from regimegym.envs.reset_options import NO_OPTIONS, ResetOptions
 from regimegym.envs.results import StepResult, new_result
@@ -201,7 +201,7 @@ class AccountBatch:
             (out.reward, out.log_return, out.equity, out.exposure), (out.row, out.regime),
             (out.terminated, out.truncated, out.traded),
         )  # fmt: skip
-        self.observe(out)
+        self.show(out)
         if self.recorder is not None:
             self.recorder.stepped()
         if self.watch is not None:
@@ -279,7 +279,7 @@ class AccountBatch:
 
     # --- what is seen ------------------------------------------------------------------------------
 
-    def observe_begun(self, which: np.ndarray, out: Outputs) -> None:
+    def show_begun(self, which: np.ndarray, out: Outputs) -> None:
         """Write what the accounts `which`, whose episodes have just begun, see into the observation of all N."""
         out.observation["account"][which] = 0.0  # a fresh account is at its peak, and flat
         if out.windows is None:
@@ -287,7 +287,15 @@ class AccountBatch:
         else:
             out.windows.show_again(self.tapes, self.references, which)
 
-    def observe(self, out: Outputs) -> None:
+    def observe(self) -> dict[str, np.ndarray]:
+        """New arrays `account` (N, K) and `market` (N, W, F) or `row` (N, 1), the reference."""
+        out = outputs_of(self.n, self.window, copy=True)()
+        account, ring_length = out.observation["account"], self.accounts.ring.shape[1]
+        write_account_blocks(self.bars, self.references, self.accounts.values, ring_length, account)
+        self.show(out)
+        return out.observation
+
+    def show(self, out: Outputs) -> None:
         """Write what all accounts see of the market."""
         if out.windows is None:
             out.observation["row"][:, 0] = self.references

@@ -126,10 +126,7 @@ class TradingVecEnv(VecEnv):
         self._reset_options()
         everyone = np.arange(self.num_envs)
         self._begin(everyone, None if all(option == NO_OPTIONS for option in options) else options)
-        out = self._room()
-        self.batch.observe(out)
-        self.batch.observe_begun(everyone, out)
-        return dict(out.observation)
+        return self.batch.observe()
 
     def step_async(self, actions: np.ndarray) -> None:
         """Keep the actions for step_wait."""
@@ -150,7 +147,7 @@ class TradingVecEnv(VecEnv):
             for i, end, last in zip(ended.tolist(), ends, separate(out.observation, ended), strict=True):
                 infos[i] = infos[i] | self._ended(i, end, last)
             self._begin(ended)
-            batch.observe_begun(ended, out)
+            batch.show_begun(ended, out)
         return dict(out.observation), out.reward.astype(np.float32), dones, infos
 
     def get_images(self) -> Sequence[np.ndarray | None]:

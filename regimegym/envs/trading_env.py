@@ -9,7 +9,6 @@ from regimegym.common.errors import ConfigError, RegimeGymError, nearest_name
 from regimegym.envs.batch import AccountBatch
 from regimegym.envs.default_market import default_tape
 from regimegym.envs.episode_watch import EpisodeWatch, nothing_recorded
-from regimegym.envs.outputs import outputs_of
 from regimegym.envs.render import EpisodeHistory, Window, draw_frame, has_display
 from regimegym.envs.reset_options import reset_options
 from regimegym.envs.settings import EnvSettings
@@ -133,10 +132,7 @@ class TradingEnv(gymnasium.Env):
         (info["symbol"],), (info["timeframe"],) = self.batch.markets_of(ALONE)
         if self.render_mode is not None:
             self._show()
-        out = outputs_of(1, self.batch.window, copy=True)()
-        self.batch.observe(out)
-        self.batch.observe_begun(ALONE, out)
-        return {name: value[0] for name, value in out.observation.items()}, info
+        return {name: value[0] for name, value in self.batch.observe().items()}, info
 
     def step(self, action: Any) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         """Decide on the current row and live through the next bar.

@@ -108,8 +108,8 @@ class TradingVectorEnv(VectorEnv):
         everyone = np.arange(self.num_envs)
         self._reset(everyone, None if where == NO_OPTIONS else [where] * self.num_envs)
         out = self._room()
-        self.batch.observe(out)
-        self.batch.observe_begun(everyone, out)
+        self.batch.show(out)
+        self.batch.show_begun(everyone, out)
         infos: dict[str, Any] = {"row": out.row, "tape": self._tapes(), "regime": out.regime}
         infos |= {"equity": out.equity, "exposure": out.exposure}
         self._write_begun(everyone, out, infos["tape"])
@@ -208,7 +208,7 @@ class TradingVectorEnv(VectorEnv):
         final_obs[ended] = separate(out.observation, ended)
         final_info = {name: _where(mask, infos[name]) for name in names} | self._end_infos(ended, mask)
         self._reset(ended)
-        self.batch.observe_begun(ended, out)
+        self.batch.show_begun(ended, out)
         self._write_begun(ended, out, infos["tape"])
         infos |= {"final_obs": final_obs, "_final_obs": mask}
         infos |= {"final_info": _with_masks(final_info, mask), "_final_info": mask}

@@ -26,7 +26,13 @@ AGENTS = {
         "replay=regime",
     ],
     "dqn": ["agent=dqn", "agent.learning_starts=64"],
-    "sac": ["agent=sac", "env.action.mode=continuous", "replay=regime", "agent.learning_starts=64"],
+    "sac": [
+        "agent=sac",
+        "env.action.mode=continuous",
+        "replay=regime",
+        "agent.learning_starts=64",
+        "agent.train_freq=4",
+    ],
     "recurrent_ppo": [
         "agent=recurrent_ppo",
         "agent.n_steps=16",

@@ -217,7 +217,7 @@ class EnhancedDQN(OffPolicyAlgorithm):
         torch.nn.utils.clip_grad_norm_(self.policy.online_parameters, self.settings.max_grad_norm)
         self.policy.optimizer.step()
         self._copy_weights()
-        if isinstance(batch, ReplayBatch) and self.replay_buffer.settings.kind != "uniform":
+        if isinstance(batch, ReplayBatch):
             self.replay_buffer.update_priorities(batch.slots, batch.born, lesson.td_error)
         if self._n_updates % LOG_EVERY == 0:
             self._log(batch, lesson, loss, regime_loss)
@@ -262,6 +262,8 @@ class EnhancedDQN(OffPolicyAlgorithm):
             "exploration": self._exploration.bit_generator.state,
             "stream": self._stream.state(),
             "updates_due": self._updates_due,
+            "since_copy": self._since_copy,
+            "encodings": {"known": self._encode.known, "hidden": self._encode.hidden},
         }
 
     def load_extra_state(self, state: Mapping[str, Any]) -> None:
@@ -269,6 +271,8 @@ class EnhancedDQN(OffPolicyAlgorithm):
         self._exploration.bit_generator.state = state["exploration"]
         self._stream.load_state(state["stream"])
         self._updates_due = state["updates_due"]
+        self._since_copy = state["since_copy"]
+        self._encode.known, self._encode.hidden = state["encodings"]["known"], state["encodings"]["hidden"]
 
     def _setup_learn(
         self,
@@ -281,7 +285,6 @@ class EnhancedDQN(OffPolicyAlgorithm):
         """SB3's; where it resets the environment, returns that still wait for rewards are dropped."""
         if reset_num_timesteps or self._last_obs is None:
             self.replay_buffer.forget_pending()
-        self._encode.forget()
         return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
 
 

@@ -1,5 +1,6 @@
 """TapeBars: a replay buffer that stores nothing, because the market itself is what is learned from."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,6 +92,14 @@ class TapeBars(ReplayBuffer):
             regime=self._tensor(self.tape.regimes[rows].astype(np.int64)),
             next_reference=rows + 1,
         )
+
+    def state(self) -> dict[str, Any]:
+        """What decides the next draws."""
+        return {"generator": self.rng.bit_generator.state}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state`."""
+        self.rng.bit_generator.state = state["generator"]
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device)

@@ -17,6 +17,9 @@ from stable_baselines3.dqn.policies import MultiInputPolicy as DQNPolicy
 from regimegym.agents.action_space import require_discrete
 from regimegym.agents.enhanced_dqn import EnhancedDQN
 from regimegym.agents.enhanced_dqn_policy import EnhancedDQNPolicy
+from regimegym.agents.ensemble import EnsembleTrader
+from regimegym.agents.ensemble_policy import EnsemblePolicy
+from regimegym.agents.ensemble_settings import EnsembleSettings
 from regimegym.agents.extractor import WindowExtractor
 from regimegym.agents.networks.settings import NetworkSettings
 from regimegym.agents.settings import (
@@ -50,6 +53,7 @@ KINDS: Registry[Kind] = Registry("agent")
 for _kind in (
     Kind(EnhancedDQNSettings, EnhancedDQN, EnhancedDQNPolicy),
     Kind(EnhancedQRDQNSettings, EnhancedDQN, EnhancedDQNPolicy),
+    Kind(EnsembleSettings, EnsembleTrader, EnsemblePolicy),
     Kind(PPOSettings, PPO, MultiInputActorCriticPolicy, on_policy=True),
     Kind(A2CSettings, A2C, MultiInputActorCriticPolicy, on_policy=True),
     Kind(DQNSettings, DQN, DQNPolicy),
@@ -100,7 +104,9 @@ def _(
     tensorboard_log: str | None = None,
     replay: ReplaySettings | None = None,
 ) -> BaseAlgorithm:
-    return EnhancedDQN(env, settings, network, random_seed, device, tensorboard_log, replay=replay)
+    kind = KINDS.get(settings.name).algorithm
+    assert issubclass(kind, EnhancedDQN)
+    return kind(env, settings, network, random_seed, device, tensorboard_log, replay=replay)
 
 
 @singledispatch
@@ -118,13 +124,7 @@ def policy_arguments(settings: AgentSettings, network: NetworkSettings) -> dict[
 
 @policy_arguments.register
 def _(settings: EnhancedDQNSettings, network: NetworkSettings) -> dict[str, Any]:
-    return {
-        "network": network,
-        "act_with_average": settings.act_with_average,
-        "afterstate": settings.learning == "afterstate",
-        "n_quantiles": settings.n_quantiles,
-        "cvar_level": settings.cvar_level,
-    }
+    return {"network": network, **settings.policy_arguments()}
 
 
 @policy_arguments.register

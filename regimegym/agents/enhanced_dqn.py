@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -59,6 +59,7 @@ class EnhancedDQN(OffPolicyAlgorithm):
         ConfigError: the action space is not discrete, or the environment has no tape.
     """
 
+    policy_type: ClassVar[type[EnhancedDQNPolicy]] = EnhancedDQNPolicy
     policy: EnhancedDQNPolicy
     replay_buffer: Any  # RegimeReplayBuffer, or TapeBars where bars themselves are learned from
     action_space: spaces.Discrete
@@ -80,7 +81,7 @@ class EnhancedDQN(OffPolicyAlgorithm):
             ladder = afterstate_ladder(settings_of(env), tape_of(env))
         buffer, buffer_arguments = _memory(env, settings, replay, generator(random_seed, "replay"))
         super().__init__(
-            policy=EnhancedDQNPolicy,
+            policy=self.policy_type,
             env=env,
             learning_rate=LinearSchedule(settings.learning_rate, settings.final_learning_rate, 1.0),
             buffer_size=settings.buffer_size,
@@ -95,10 +96,7 @@ class EnhancedDQN(OffPolicyAlgorithm):
             policy_kwargs={
                 "network": network,
                 "weight_decay": settings.weight_decay,
-                "act_with_average": settings.act_with_average,
-                "afterstate": ladder is not None,
-                "n_quantiles": settings.n_quantiles,
-                "cvar_level": settings.cvar_level,
+                **settings.policy_arguments(),
             },
             tensorboard_log=tensorboard_log,
             verbose=verbose,
@@ -118,12 +116,16 @@ class EnhancedDQN(OffPolicyAlgorithm):
         with self._stream.use():
             self._setup_model()
         self._encode = TargetEncoder(self.policy.average, settings.target_copy == "interval")
-        self._teacher = Teacher(self.policy, settings, self._encode, 0 if ladder is None else ladder.flat)
+        self._teacher = self._new_teacher(0 if ladder is None else ladder.flat)
         self._outcomes: KernelOutcomes | None = None
         if settings.learning == "all_actions":
             self._outcomes = KernelOutcomes(self.replay_buffer.source, lambda: settings_of(env))
         if ladder is not None:
             self._begin_afterstates(ladder, settings_of(env))
+
+    def _new_teacher(self, flat: int) -> Teacher:
+        """Who turns batches into lessons; `flat` is the rung 0 of afterstates."""
+        return Teacher(self.policy, self.settings, self._encode, flat)
 
     def _begin_afterstates(self, ladder: Ladder, env_settings: EnvSettings) -> None:
         """Tell the heads what changing rungs costs, in rewards divided by their deviation."""
@@ -263,7 +265,7 @@ class EnhancedDQN(OffPolicyAlgorithm):
             "stream": self._stream.state(),
             "updates_due": self._updates_due,
             "since_copy": self._since_copy,
-            "encodings": {"known": self._encode.known, "hidden": self._encode.hidden},
+            "encodings": self._encode.state(),
         }
 
     def load_extra_state(self, state: Mapping[str, Any]) -> None:
@@ -272,7 +274,7 @@ class EnhancedDQN(OffPolicyAlgorithm):
         self._stream.load_state(state["stream"])
         self._updates_due = state["updates_due"]
         self._since_copy = state["since_copy"]
-        self._encode.known, self._encode.hidden = state["encodings"]["known"], state["encodings"]["hidden"]
+        self._encode.load_state(state["encodings"])
 
     def _setup_learn(
         self,
@@ -285,6 +287,7 @@ class EnhancedDQN(OffPolicyAlgorithm):
         """SB3's; where it resets the environment, returns that still wait for rewards are dropped."""
         if reset_num_timesteps or self._last_obs is None:
             self.replay_buffer.forget_pending()
+            self._encode.forget()
         return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
 
 

@@ -11,7 +11,7 @@ from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor, nn
 
 from regimegym.agents.networks.noisy import NoisyLinear
-from regimegym.agents.networks.q_network import EnhancedQNetwork, build_q_network
+from regimegym.agents.networks.q_network import QNetwork, build_q_network
 from regimegym.agents.networks.settings import NetworkSettings
 
 
@@ -49,19 +49,9 @@ class EnhancedDQNPolicy(BasePolicy):
         window, n_features = observation_space["market"].shape or (0, 0)
         (n_account,) = observation_space["account"].shape or (0,)
 
-        def build() -> EnhancedQNetwork:
-            return build_q_network(
-                window,
-                n_features,
-                n_account,
-                int(action_space.n),
-                network,
-                afterstate=afterstate,
-                n_quantiles=n_quantiles,
-                cvar_level=cvar_level,
-            )
-
-        self.online, self.average = build(), build()
+        sizes = (window, n_features, n_account, int(action_space.n))
+        heads = {"afterstate": afterstate, "n_quantiles": n_quantiles, "cvar_level": cvar_level}
+        self.online, self.average = (self._new_network(*sizes, network, heads) for _ in range(2))
         self.average.load_state_dict(self.online.state_dict())
         self.average.requires_grad_(False)
         self.act_with_average = act_with_average
@@ -76,8 +66,20 @@ class EnhancedDQNPolicy(BasePolicy):
         for module in self.modules():
             module.training = False
 
+    def _new_network(
+        self,
+        window: int,
+        n_features: int,
+        n_account: int,
+        n_actions: int,
+        network: NetworkSettings,
+        heads: dict[str, Any],
+    ) -> QNetwork:
+        """One network with fresh weights."""
+        return build_q_network(window, n_features, n_account, n_actions, network, **heads)
+
     @property
-    def acting(self) -> EnhancedQNetwork:
+    def acting(self) -> QNetwork:
         """The network that acts."""
         return self.average if self.act_with_average else self.online
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from regimegym.agents.exploration import EpsilonSchedule
 from regimegym.common.checks import (
@@ -110,6 +110,15 @@ class EnhancedDQNSettings:
         stages = tuple(tuple(float(number) for number in stage) for stage in self.epsilon_stages)
         object.__setattr__(self, "epsilon_stages", stages)
         self.epsilon()
+
+    def policy_arguments(self) -> dict[str, Any]:
+        """What of the settings shapes the policy object."""
+        return {
+            "act_with_average": self.act_with_average,
+            "afterstate": self.learning == "afterstate",
+            "n_quantiles": self.n_quantiles,
+            "cvar_level": self.cvar_level,
+        }
 
     def epsilon(self) -> EpsilonSchedule:
         """The exploration schedule."""

@@ -1,6 +1,7 @@
 """Lessons: what one sampled batch teaches, for each mode of `agent.learning`."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from regimegym.agents.enhanced_dqn_settings import EnhancedDQNSettings
 from regimegym.agents.kernel_outcomes import ActionOutcomes
 from regimegym.agents.losses import afterstate_target, chosen_value, quantile_huber
 from regimegym.agents.networks.dueling import AfterstateHeads
-from regimegym.agents.networks.q_network import EnhancedQNetwork
+from regimegym.agents.networks.q_network import QNetwork
 from regimegym.replay.samples import ReplayBatch
 from regimegym.replay.tape_bars import BarBatch
 
@@ -42,10 +43,10 @@ class TargetEncoder:
         keeps: whether encodings are kept until `forget`.
     """
 
-    def __init__(self, network: EnhancedQNetwork, keeps: bool) -> None:
+    def __init__(self, network: QNetwork, keeps: bool) -> None:
         self.network = network
         self.keeps = keeps
-        self.hidden = torch.zeros(0, network.encoder.memory_width)
+        self.hidden = torch.zeros(0, network.encoding_width)
         self.known = np.zeros(0, dtype=bool)
 
     def __call__(self, references: np.ndarray, windows: Tensor) -> Tensor:
@@ -60,6 +61,14 @@ class TargetEncoder:
             self.hidden[torch.from_numpy(fresh)] = hidden.float()
             self.known[fresh] = True
         return self.hidden[torch.from_numpy(references)]
+
+    def state(self) -> dict[str, Any]:
+        """What is kept; encoding it again in other batches could differ in the last digit."""
+        return {"hidden": self.hidden, "known": self.known}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state`."""
+        self.hidden, self.known = state["hidden"].to(self.hidden.device), state["known"]
 
     def forget(self) -> None:
         """The weights have changed."""
@@ -92,29 +101,26 @@ class Teacher:
 
     def sampled(self, batch: ReplayBatch) -> Lesson:
         """The action taken: y = R_n + γⁿ·(1 − terminated)·Q⁻(s′, argmax_a Q(s′, a))."""
-        online = self.policy.online
         with torch.no_grad():
             ahead = self._next_quantiles(batch.next_market, batch.next_account, batch.references[1])
             bootstrap = batch.discount * (1 - batch.terminated)
             y = (batch.reward_n / self.policy.reward_scale)[:, None] + bootstrap[:, None] * ahead
-        h, logits = online.encode(batch.market)
-        quantiles = online.quantiles(h, batch.account)
-        taken = quantiles[torch.arange(len(y), device=y.device), batch.action]
-        loss, td_error = self._compare(taken, y)
-        return Lesson((batch.weights * loss).mean(), td_error, quantiles.mean(dim=-1).detach(), logits)
+        return self._learn(batch, y[:, None], batch.action[:, None])
 
     def all_actions(self, batch: ReplayBatch, outcomes: ActionOutcomes) -> Lesson:
         """Every action at the account that stood there; actions that trade alike teach alike."""
-        online = self.policy.online
-        n_actions = outcomes.reward.shape[1]
         with torch.no_grad():
             ahead = self._next_of_all(batch, outcomes.account)
             alive = self.settings.gamma * (1 - outcomes.terminated)
             y = (outcomes.reward / self.policy.reward_scale).unsqueeze(-1) + alive.unsqueeze(-1) * ahead
+        return self._learn(batch, y, None)
+
+    def _learn(self, batch: ReplayBatch, y: Tensor, actions: Tensor | None) -> Lesson:
+        """The lesson of targets y (B, a, N) for the `actions` (B, a) int64; None: all, in their order."""
+        online = self.policy.online
         h, logits = online.encode(batch.market)
         quantiles = online.quantiles(h, batch.account)
-        loss, td_error = self._compare(quantiles, y)
-        assert loss.shape[1] == n_actions
+        loss, td_error = self._compare(of_actions(quantiles, actions), y)
         return Lesson(
             (batch.weights * loss.mean(dim=1)).mean(), td_error.mean(dim=1), quantiles.mean(dim=-1).detach(), logits
         )
@@ -172,6 +178,14 @@ class Teacher:
         if predicted.shape[-1] > 1:
             return quantile_huber(predicted, y, delta), td_error
         return functional.huber_loss(predicted, y, reduction="none", delta=delta).squeeze(-1), td_error
+
+
+def of_actions(values: Tensor, actions: Tensor | None) -> Tensor:
+    """Values (B, a, …) of the `actions` (B, a) int64, from those of all actions (B, A, …); None: all of them."""
+    if actions is None:
+        return values
+    where = actions.reshape(*actions.shape, *(1,) * (values.dim() - 2))
+    return values.gather(1, where.expand(*actions.shape, *values.shape[2:]))
 
 
 def _of_best(quantiles: Tensor, q: Tensor) -> Tensor:

@@ -13,11 +13,11 @@ from stable_baselines3.dqn.policies import DQNPolicy
 from torch import Tensor
 
 from regimegym.agents.enhanced_dqn_policy import EnhancedDQNPolicy
-from regimegym.agents.networks.q_network import EnhancedQNetwork
+from regimegym.agents.ensemble_policy import EnsemblePolicy, EnsemblePolicyAdapter
+from regimegym.agents.networks.q_network import QNetwork
+from regimegym.agents.tables import encode_rows, to_tensors
 from regimegym.common.policy import Decision, Observations, Policy
 from regimegym.features.tape import MarketTape
-
-ENCODING_BATCH = 256  # windows per forward pass when a table of encodings is made
 
 
 @singledispatch
@@ -58,7 +58,7 @@ class SB3Policy:
     ) -> tuple[Decision, Any]:
         """See common.policy.Policy; `state` stays None."""
         self.policy.set_training_mode(False)
-        scores = action_scores(self.policy, _tensors(observations, self.policy.device))
+        scores = action_scores(self.policy, to_tensors(observations, self.policy.device))
         if scores is None:
             action, _ = self.policy.predict(observations, deterministic=True)
             return Decision(action), None
@@ -77,7 +77,7 @@ class EnhancedDQNPolicyAdapter:
     ) -> tuple[Decision, Any]:
         """See common.policy.Policy; `state` stays None."""
         self.policy.train(False)
-        seen = _tensors(observations, self.policy.device)
+        seen = to_tensors(observations, self.policy.device)
         q, probabilities = self.policy.acting(seen["market"], seen["account"])
         return _decision(q, probabilities), None
 
@@ -90,9 +90,7 @@ class EnhancedDQNPolicyAdapter:
 class TabledQPolicy:
     """Greedy in Q from a table of encodings; observations hold `row` (N,) and `account` (N, K)."""
 
-    def __init__(
-        self, network: EnhancedQNetwork, tape: MarketTape, start: int, stop: int, device: torch.device
-    ) -> None:
+    def __init__(self, network: QNetwork, tape: MarketTape, start: int, stop: int, device: torch.device) -> None:
         self.network = network
         self.start = start
         self.stop = stop
@@ -107,22 +105,8 @@ class TabledQPolicy:
         if not ((rows >= self.start) & (rows < self.stop)).all():
             raise IndexError(f"rows must lie in [{self.start}, {self.stop}), got {rows}")
         at = torch.from_numpy(rows - self.start).to(self.hidden.device)
-        account = _tensors({"account": observations["account"]}, self.hidden.device)["account"]
+        account = to_tensors({"account": observations["account"]}, self.hidden.device)["account"]
         return _decision(self.network.q(self.hidden[at], account), self.probabilities[at]), None
-
-
-@torch.no_grad()
-def encode_rows(
-    network: EnhancedQNetwork, tape: MarketTape, start: int, stop: int, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Encodings (stop − start, H) and regime probabilities (stop − start, 4) of tape rows."""
-    parts = []
-    for first in range(start, stop, ENCODING_BATCH):
-        rows = np.arange(first, min(first + ENCODING_BATCH, stop))
-        windows = torch.from_numpy(tape.windows(rows, network.encoder.sequence_length)).to(device)
-        hidden, logits = network.encode(windows)
-        parts.append((hidden, torch.softmax(logits, dim=-1)))
-    return torch.cat([hidden for hidden, _ in parts]), torch.cat([p for _, p in parts])
 
 
 @singledispatch
@@ -136,16 +120,14 @@ def _(policy: EnhancedDQNPolicy) -> Policy:
     return EnhancedDQNPolicyAdapter(policy)
 
 
+@policy_of.register
+def _(policy: EnsemblePolicy) -> Policy:
+    return EnsemblePolicyAdapter(policy)
+
+
 def _decision(q: Tensor, probabilities: Tensor) -> Decision:
     return Decision(
         action=q.argmax(dim=1).cpu().numpy(),
         scores=q.cpu().numpy(),
         regime_probabilities=probabilities.cpu().numpy(),
     )
-
-
-def _tensors(observations: Observations, device: torch.device) -> dict[str, Tensor]:
-    return {
-        key: torch.from_numpy(np.ascontiguousarray(value, dtype=np.float32)).to(device)
-        for key, value in observations.items()
-    }

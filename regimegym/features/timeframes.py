@@ -114,13 +114,17 @@ def _aggregate(
     return highest, lowest, total
 
 
-@njit(cache=True)
 def spread_over_rows(of_bins: np.ndarray, of_row: np.ndarray) -> np.ndarray:
     """The value of the bin that each row sees, (T,); NaN where it sees none."""
     out = np.empty(len(of_row))
+    _spread_into(out, of_bins, of_row)
+    return out
+
+
+@njit(cache=True)
+def _spread_into(out: np.ndarray, of_bins: np.ndarray, of_row: np.ndarray) -> None:
     for t in range(len(of_row)):
         out[t] = of_bins[of_row[t]] if of_row[t] >= 0 else np.nan
-    return out
 
 
 def bins_of(inputs: FeatureInputs, minutes: int) -> tuple[Bins, FeatureInputs]:

@@ -76,6 +76,14 @@ class TapeBars(ReplayBuffer):
     def add(self, *args: Any, **kwargs: Any) -> None:
         """Store nothing."""
 
+    def state(self) -> dict[str, Any]:
+        """Where its generator stands; there is nothing else that changes."""
+        return {"generator": self.rng.bit_generator.state}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state`."""
+        self.rng.bit_generator.state = state["generator"]
+
     def anneal(self, done: float) -> None:
         """Nothing is weighed."""
 
@@ -92,14 +100,6 @@ class TapeBars(ReplayBuffer):
             regime=self._tensor(self.tape.regimes[rows].astype(np.int64)),
             next_reference=rows + 1,
         )
-
-    def state(self) -> dict[str, Any]:
-        """What decides the next draws."""
-        return {"generator": self.rng.bit_generator.state}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """The inverse of `state`."""
-        self.rng.bit_generator.state = state["generator"]
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device)

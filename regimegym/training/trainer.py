@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -11,7 +10,7 @@ from stable_baselines3.common.logger import configure
 
 from regimegym.agents.checkpoint import save_model
 from regimegym.agents.gate import Gate
-from regimegym.common.errors import DataError, RunError
+from regimegym.common.errors import RunError
 from regimegym.training.board import Board
 from regimegym.training.callback import TrainingCallback
 from regimegym.training.checkpoints import CheckpointCallback, Checkpoints, StopRequest, TrainingStopped
@@ -20,6 +19,7 @@ from regimegym.training.finish import finish
 from regimegym.training.header import header
 from regimegym.training.preparation import Job, Training, assemble, prepare, write_manifest
 from regimegym.training.run_folder import RunFolder
+from regimegym.training.same_data import check_same_data
 from regimegym.training.state_file import Tree
 from regimegym.training.training_state import load_training_state, training_state
 from regimegym.training.validator import Validator
@@ -75,7 +75,7 @@ def resume(path: str) -> float:
     started = datetime.fromisoformat(manifest["started"]) if "started" in manifest else datetime.now().astimezone()
     with folder.held():
         training = assemble(config, list(OmegaConf.load(folder.overrides)), job, lambda name, when: folder, started)
-        _check_same_bars(training, manifest)
+        check_same_data(folder, training.experiment.market)
         found = Checkpoints(folder.checkpoints, training.settings.keep_checkpoints).newest()
         return _run(training, found)
 
@@ -154,15 +154,3 @@ def _stopped(training: Training, callback: TrainingCallback, stopped: TrainingSt
     lines.append(f"next     regime-gym train resume={folder.path}")
     write_manifest(training, "interrupted")
     return "\n".join(lines)
-
-
-def _check_same_bars(training: Training, manifest: dict[str, Any]) -> None:
-    bars = training.experiment.market.bars
-    if manifest.get("data_fingerprint", bars.fingerprint) != bars.fingerprint:
-        raise DataError(
-            "changed",
-            f"the data of {training.folder.path} has changed since the training began",
-            needed=f"bars with the fingerprint {manifest['data_fingerprint']}",
-            found=f"{bars.fingerprint} in {bars.source}",
-            kept="nothing was written",
-        )

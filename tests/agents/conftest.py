@@ -3,6 +3,7 @@
 import pytest
 from stand_in import TinyVecEnv, sine_tape
 
+from regimegym.agents.ensemble_settings import EnsembleSettings
 from regimegym.agents.networks.settings import NetworkSettings
 from regimegym.agents.settings import (
     A2CSettings,
@@ -14,6 +15,7 @@ from regimegym.agents.settings import (
 
 QUICK_SETTINGS = {
     "enhanced_dqn": EnhancedDQNSettings(learning="sampled", learning_starts=64, batch_size=16, buffer_size=500),
+    "ensemble": EnsembleSettings(learning="sampled", learning_starts=64, batch_size=16, buffer_size=500),
     "ppo": PPOSettings(n_steps=16, batch_size=32, n_epochs=1),
     "a2c": A2CSettings(n_steps=8),
     "dqn": DQNSettings(learning_starts=64, batch_size=16, buffer_size=200),

@@ -79,7 +79,7 @@ def test_stock_algorithms_see_the_window_unflattened(env, tiny_network, quick_se
     monkeypatch.setattr(WindowExtractor, "forward", spy)
     model = build_agent(quick_settings, env, tiny_network, 1)
     model.predict(env.reset(), deterministic=True)
-    if quick_settings.name == "enhanced_dqn":
+    if isinstance(quick_settings, EnhancedDQNSettings):
         assert seen == []
     else:
         assert seen[-1] == (4, 8, 3)

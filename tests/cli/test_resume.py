@@ -16,6 +16,15 @@ from regimegym.training.run_folder import RunFolder
 
 AGENTS = {
     "enhanced_dqn": ["agent.learning_starts=64"],
+    "ensemble": [
+        "agent=ensemble",
+        "agent.learning=all_actions",
+        "agent.target_copy=interval",
+        "agent.target_interval=7",
+        "agent.learning_starts=64",
+        "agent.updates_per_bar=0.5",
+        "replay=regime",
+    ],
     "dqn": ["agent=dqn", "agent.learning_starts=64"],
     "ppo": ["agent=ppo", "agent.n_steps=16", "agent.batch_size=32"],
 }

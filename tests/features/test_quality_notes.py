@@ -173,6 +173,7 @@ def test_local_times_that_are_read_as_utc_are_suspected(tmp_path):
     found = notes_of(tmp_path, lines, "naive.csv")
     assert "data.timezone=America/New_York" in found["local-time"].sentence
     assert "local-time" not in notes_of(tmp_path, lines, "naive.csv", timezone="America/New_York")
+    assert "local-time" not in notes_of(tmp_path, prices_at(local.tz_localize("UTC")))  # a file that says so
 
 
 def quoted(n=1000):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from regimegym.agents.networks.q_network import EnhancedQNetwork, build_q_network
+from regimegym.agents.networks.q_network import EnhancedQNetwork, QNetwork, build_q_network
 from regimegym.agents.networks.settings import NetworkSettings
 from regimegym.common.regimes import N_REGIMES
 
@@ -17,7 +17,7 @@ class Members(NamedTuple):
     q: Tensor  # (B, 4, A)
 
 
-class EnsembleQNetwork(nn.Module):
+class EnsembleQNetwork(QNetwork):
     """Q = Σ_k w_k Q_k with w = softmax(gate(x[:, −1, :])); expert k belongs to Regime k.
 
     Late fusion holds: an encoding is made of the market alone. It carries the encodings of the four
@@ -36,12 +36,9 @@ class EnsembleQNetwork(nn.Module):
         self.gate = nn.Sequential(
             nn.Linear(n_features, first), nn.ReLU(), nn.Linear(first, second), nn.ReLU(), nn.Linear(second, N_REGIMES)
         )
-        self.memory_width = experts[0].encoder.memory_width
-
-    @property
-    def sequence_length(self) -> int:
-        """Longest window in bars."""
-        return self.experts[0].encoder.sequence_length  # type: ignore[union-attr, return-value]
+        self.expert_width = experts[0].encoding_width
+        self.encoding_width = N_REGIMES * self.expert_width + N_REGIMES
+        self.sequence_length = experts[0].sequence_length
 
     def encode(self, market: Tensor) -> tuple[Tensor, Tensor]:
         """Encoding (B, 4·H + 4) and the gate's logits (B, 4) of windows (B, T, F)."""
@@ -57,16 +54,16 @@ class EnsembleQNetwork(nn.Module):
 
     def members(self, h: Tensor, account: Tensor) -> Members:
         """Gate weights and the experts' values of encodings (B, 4·H + 4) and account blocks (B, K)."""
-        parts = h[:, :-N_REGIMES].split(self.memory_width, dim=-1)
+        parts = h[:, :-N_REGIMES].split(self.expert_width, dim=-1)
         q = torch.stack(
             [expert.q(part, account) for expert, part in zip(self.experts, parts, strict=True)],  # type: ignore[operator]
             dim=1,
         )
         return Members(torch.softmax(h[:, -N_REGIMES:], dim=-1), q)
 
-    def q(self, h: Tensor, account: Tensor) -> Tensor:
-        """Q (B, A) of encodings and account blocks."""
-        return mixture(self.members(h, account))
+    def quantiles(self, h: Tensor, account: Tensor) -> Tensor:
+        """The mixture (B, A, 1): an ensemble has no distribution of returns."""
+        return mixture(self.members(h, account)).unsqueeze(-1)
 
     def forward(self, market: Tensor, account: Tensor) -> tuple[Tensor, Tensor]:
         """Q (B, A) and the gate's weights (B, 4)."""

@@ -8,7 +8,34 @@ from regimegym.agents.networks.encoder import Encoder, build_encoder
 from regimegym.agents.networks.settings import NetworkSettings
 
 
-class EnhancedQNetwork(nn.Module):
+class QNetwork(nn.Module):
+    """Values from an encoding of the market, which the account joins late; what learners and policies ask for.
+
+    Attributes:
+        encoding_width: numbers in the encoding of a bar. sequence_length: longest window in bars.
+    """
+
+    encoding_width: int
+    sequence_length: int
+
+    def encode(self, market: Tensor) -> tuple[Tensor, Tensor]:
+        """h (B, H) and regime logits (B, 4) of windows (B, T, F)."""
+        raise NotImplementedError
+
+    def quantiles(self, h: Tensor, account: Tensor) -> Tensor:
+        """Quantiles of the return (B, A, N) of encodings (B, H) and account blocks (B, K)."""
+        raise NotImplementedError
+
+    def risk(self, quantiles: Tensor) -> Tensor:
+        """Q (…, A) of quantiles of the return (…, A, N)."""
+        return quantiles.mean(dim=-1)
+
+    def q(self, h: Tensor, account: Tensor) -> Tensor:
+        """Q (B, A) of encodings (B, H) and account blocks (B, K)."""
+        return self.risk(self.quantiles(h, account))
+
+
+class EnhancedQNetwork(QNetwork):
     """Q(market, account) and the regime of the last bar (DEFINITIONS §9).
 
     Args:
@@ -22,6 +49,8 @@ class EnhancedQNetwork(nn.Module):
         self.encoder = encoder
         self.heads = heads
         self.cvar_level = cvar_level
+        self.encoding_width = encoder.memory_width
+        self.sequence_length = encoder.sequence_length
 
     def encode(self, market: Tensor) -> tuple[Tensor, Tensor]:
         """h (B, H) and regime logits (B, 4) of windows (B, T, F)."""
@@ -31,10 +60,6 @@ class EnhancedQNetwork(nn.Module):
     def quantiles(self, h: Tensor, account: Tensor) -> Tensor:
         """Quantiles of the return (B, A, N) of encodings (B, H) and account blocks (B, K)."""
         return self.heads(h, account)
-
-    def q(self, h: Tensor, account: Tensor) -> Tensor:
-        """Q (B, A) of encodings (B, H) and account blocks (B, K)."""
-        return self.risk(self.heads(h, account))
 
     def risk(self, quantiles: Tensor) -> Tensor:
         """Q (…, A) of quantiles of the return (…, A, N): their mean, or that of their lower tail."""

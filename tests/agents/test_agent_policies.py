@@ -45,7 +45,7 @@ def test_equal_seeds_build_equal_algorithms(tape, tiny_network, quick_settings):
 
 @pytest.mark.parametrize("kind", ["regime", "mlp"])
 def test_tabled_decisions_equal_direct_ones(env, tape, kind):
-    settings = EnhancedDQNSettings(learning_starts=64, batch_size=16, buffer_size=500)
+    settings = EnhancedDQNSettings(learning="sampled", learning_starts=64, batch_size=16, buffer_size=500)
     model = build_agent(settings, env, NetworkSettings(kind=kind), 1).learn(400)
     policy = EnhancedDQNPolicyAdapter(model.policy)
     assert isinstance(policy, TapePolicy)
@@ -62,7 +62,7 @@ def test_tabled_decisions_equal_direct_ones(env, tape, kind):
 
 
 def test_a_row_outside_the_table_is_refused(env, tape, tiny_network):
-    model = build_agent(EnhancedDQNSettings(), env, tiny_network, 1)
+    model = build_agent(EnhancedDQNSettings(learning="sampled"), env, tiny_network, 1)
     tabled = EnhancedDQNPolicyAdapter(model.policy).on_tape(tape, 10, 20)
     with pytest.raises(IndexError, match=r"\[10, 20\)"):
         tabled.act({"row": np.array([20]), "account": np.zeros((1, 1), np.float32)}, None, np.ones(1, bool))

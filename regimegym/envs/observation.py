@@ -62,13 +62,42 @@ def write_account_blocks(bars: Any, rows: np.ndarray, accounts: np.ndarray, wind
     `accounts` is Accounts.values; the first N columns are used. `window` is W of recent trades.
     """
     for i in range(out.shape[0]):
-        units, peak = accounts[UNITS, i], accounts[PEAK_EQUITY, i]
-        out[i, 0] = min(max(accounts[EXPOSURE, i], -MOST_EXPOSURE), MOST_EXPOSURE)
-        out[i, 1] = out[i, 2] = 0.0
+        units, peak, gain = accounts[UNITS, i], accounts[PEAK_EQUITY, i], 0.0
         if units != 0:
             gain = bars[rows[i]].close / accounts[ENTRY_PRICE, i] - 1
-            out[i, 1] = np.tanh(RETURN_GAIN * (gain if units > 0 else -gain))
-            out[i, 2] = AGES[min(int(accounts[BARS_HELD, i]), LONG_HOLD)]
-        out[i, 3] = min((peak - accounts[EQUITY, i]) / peak, 1.0)
-        out[i, 4] = min(max(accounts[LAST_TARGET, i], -MOST_EXPOSURE), MOST_EXPOSURE)
-        out[i, 5] = accounts[RECENT_TRADES, i] / window
+        drawdown = (peak - accounts[EQUITY, i]) / peak
+        share = accounts[RECENT_TRADES, i] / window
+        write_account_block(
+            out,
+            i,
+            accounts[EXPOSURE, i],
+            units,
+            gain,
+            accounts[BARS_HELD, i],
+            drawdown,
+            accounts[LAST_TARGET, i],
+            share,
+        )
+
+
+@njit(cache=True, error_model="numpy")
+def write_account_block(
+    out: np.ndarray,
+    i: int,
+    exposure: float,
+    side: float,
+    gain: float,
+    bars_held: float,
+    drawdown: float,
+    last_target: float,
+    share: float,
+) -> None:
+    """The block of one account into out[i]; `side` has the sign of its units, `gain` is close / entry price − 1."""
+    out[i, 0] = min(max(exposure, -MOST_EXPOSURE), MOST_EXPOSURE)
+    out[i, 1] = out[i, 2] = 0.0
+    if side != 0:
+        out[i, 1] = np.tanh(RETURN_GAIN * (gain if side > 0 else -gain))
+        out[i, 2] = AGES[min(int(bars_held), LONG_HOLD)]
+    out[i, 3] = min(drawdown, 1.0)
+    out[i, 4] = min(max(last_target, -MOST_EXPOSURE), MOST_EXPOSURE)
+    out[i, 5] = share

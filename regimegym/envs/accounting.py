@@ -33,13 +33,11 @@ def whole_lots(units: float, rules: Any) -> float:
 def post_cost_change(weight: float, equity: float, units: float, mid: float, s: float, rules: Any) -> float:
     """Δ = (w·(E − fixed_fee)/P − units) / (1 + side·w·k) for the side that has Δ's sign, else 0."""
     gap = weight * (equity - rules.fixed_fee) / mid - units
-    bought = gap / (1 + weight * cost_per_value(1.0, s, rules))
-    if bought > 0:
-        return bought
-    sold = gap / (1 - weight * cost_per_value(-1.0, s, rules))
-    if sold < 0:
-        return sold
-    return 0.0
+    when_bought = 1 + weight * cost_per_value(1.0, s, rules)
+    when_sold = 1 - weight * cost_per_value(-1.0, s, rules)
+    is_bought, is_sold = gap * when_bought > 0, gap * when_sold < 0
+    change = gap / (when_bought if is_bought else when_sold)
+    return change if is_bought or is_sold else 0.0
 
 
 @njit(cache=True, error_model="numpy")

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from numba import njit
 
 from regimegym.common.actions import Action
 from regimegym.common.errors import RegimeGymError
@@ -72,6 +73,14 @@ class ActionTranslator:
             raise _bad_action(given, outside, f"one of 0 … {len(self.weights) - 1}")
         return self.weights[given]
 
+    def write_targets(self, actions: Any, out: np.ndarray) -> None:
+        """Write `targets` into `out` (N,); int64 actions as they come from a network or a space go faster."""
+        weights = self.weights
+        is_plain = isinstance(actions, np.ndarray) and actions.dtype == np.int64 and actions.flags.c_contiguous
+        is_plain = is_plain and actions.shape == out.shape
+        if weights is None or not is_plain or not translate(actions, weights, out):
+            out[:] = self.targets(actions, len(out))
+
     def masks(self, is_held: np.ndarray, is_spent: np.ndarray) -> np.ndarray:
         """(N, A) bool, the admissible actions; masked is what a brake on orders would turn into HOLD.
 
@@ -108,6 +117,17 @@ class ActionTranslator:
         if broken.any():
             raise _bad_action(values, broken, f"one of 0 … {len(self.weights) - 1}")
         return values.astype(np.int64)
+
+
+@njit(cache=True, error_model="numpy")
+def translate(actions: np.ndarray, weights: np.ndarray, targets: np.ndarray) -> bool:
+    """Write the target weight of every action (N,) int64; False where one is outside."""
+    n_outside = 0
+    for i in range(len(actions)):
+        is_outside = actions[i] < 0 or actions[i] >= len(weights)
+        n_outside += is_outside
+        targets[i] = weights[np.uint64(0 if is_outside else actions[i])]
+    return n_outside == 0
 
 
 def _bad_action(actions: np.ndarray, wrong: np.ndarray, needed: str) -> RegimeGymError:

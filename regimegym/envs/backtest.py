@@ -13,9 +13,9 @@ from numba import njit
 
 from regimegym.common.errors import DataError, RegimeGymError
 from regimegym.envs.accounting import exposure_of
-from regimegym.envs.core import step_kernel
 from regimegym.envs.costs import half_spread_at_close
 from regimegym.envs.history import AccountHistory, Attribution, bar_fills
+from regimegym.envs.kernel import step_kernel
 from regimegym.envs.results import (
     BORROW,
     CREDIT,

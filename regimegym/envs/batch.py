@@ -7,17 +7,13 @@ import numpy as np
 
 from regimegym.common.errors import DataError
 from regimegym.envs.actions import KEEP, ActionTranslator
-from regimegym.envs.core import step_kernel
+from regimegym.envs.calm import step_many
 from regimegym.envs.custom_reward import apply_reward_rule
 from regimegym.envs.episode_watch import EpisodeWatch
 from regimegym.envs.holding import hold_equities
-from regimegym.envs.observation import (
-    ACCOUNT_FIELDS,
-    check_observation,
-    observation_space,
-    write_account_blocks,
-)
+from regimegym.envs.observation import check_observation, observation_space, write_account_blocks
 from regimegym.envs.order_settings import OrderSettings
+from regimegym.envs.outputs import Outputs, outputs_of, report_step
 from regimegym.envs.recorder import StepRecorder
 from regimegym.envs.reset_options import NO_OPTIONS, ResetOptions
 from regimegym.envs.results import StepResult, new_result
@@ -40,7 +36,6 @@ from regimegym.envs.state import (
 )
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
-from regimegym.features.windows import gather_windows
 
 
 class EpisodeEnd(NamedTuple):
@@ -72,7 +67,6 @@ class AccountBatch:
         result: StepResult of the last step.
         recorder: told of every step and new episode, for a replay buffer; None where nobody asks.
         watch: the same, for pictures of one account.
-        truncated, terminated: (N,) bool of the last step; never both.
 
     Raises:
         DataError: too few rows for one episode.
@@ -102,11 +96,13 @@ class AccountBatch:
         self.last_references = np.zeros(n_accounts, np.int64)
         self.episodes = np.zeros(n_accounts, np.int64)
         self.targets = np.full(n_accounts, KEEP)
-        self.terminated = np.zeros(n_accounts, bool)
-        self.truncated = np.zeros(n_accounts, bool)
         self.recorder: StepRecorder | None = None
         self.watch: EpisodeWatch | None = None
         self._mixed = False  # whether accounts of several stages are under way
+        self._segment_starts = np.array([segment.start for segment in tape.segments])
+        self._symbols = np.array([segment.symbol for segment in tape.segments], object)
+        self._timeframes = np.array([segment.timeframe for segment in tape.segments], object)
+        self.window = None if observation == "reference" else (settings.episode.window, tape.n_features)
         self.space = observation_space(observation, settings.episode.window, tape.n_features)
 
     @property
@@ -166,34 +162,51 @@ class AccountBatch:
         Raises:
             ConfigError, DataError: options that name no possible start; nothing has changed then.
         """
-        terms = self.terms[-1]
-        begun = [self._begin(terms, int(i), generators[i], options[i] if options else NO_OPTIONS) for i in which]
-        which = np.asarray(which, np.int64)
-        self.first_references[which], self.last_references[which] = np.array(begun, np.int64).T
-        self.references[which] = self.first_references[which]
+        terms, which = self.terms[-1], np.asarray(which, np.int64)
+        if options is None and len(terms.tapes) == 1 and terms.starts[0].random:
+            rows = terms.starts[0].draw_each([generators[i] for i in which.tolist()])
+            begun = terms.tapes[0] * len(self.tapes[0]) + np.stack([rows, terms.starts[0].ends_of(rows)])
+        else:
+            each = [self._begin(terms, i, generators[i], options[i] if options else NO_OPTIONS) for i in which.tolist()]
+            begun = np.array(each, np.int64).T
+        self.first_references[which], self.last_references[which] = begun
+        self.references[which] = begun[0]
         self.terms_of[which] = len(self.terms) - 1
-        self._mixed = bool((self.terms_of != self.terms_of[0]).any())
+        self._mixed = len(self.terms) > 1 and bool((self.terms_of != self.terms_of[0]).any())
         open_accounts(self.accounts, which, terms.settings.account.initial_cash)
         if self.recorder is not None:
             self.recorder.began(which)
         if self.watch is not None:
             self.watch.began(which)
 
-    def step(self, actions: object) -> None:
-        """Take one decision for every account; afterwards all stand on the next row."""
-        self.targets[:] = self.actions.targets(actions, self.n)
+    def decide(self, actions: object) -> None:
+        """Keep the decisions of the next step; actions are as ActionTranslator.targets takes them, and raise alike."""
+        self.actions.write_targets(actions, self.targets)
+
+    def step(self, out: Outputs) -> int:
+        """Carry out what every account has decided; afterwards all stand on the next row.
+
+        Everything the step says is written to `out`.
+
+        Returns:
+            How many episodes have ended.
+        """
         if self._mixed:
             self._advance_each()
         else:
             self._advance(self.terms[self.terms_of[0]], self.references, self.targets, self.accounts, self.result)
-        self.references += 1
-        np.greater(self.accounts.done, 0, out=self.terminated)
-        np.greater_equal(self.references, self.last_references, out=self.truncated)
-        self.truncated &= ~self.terminated
+        n_ended = report_step(
+            self.bars, self.accounts.values, self.result.values, self.accounts.ring.shape[1],
+            self.references, self.last_references, len(self.tapes[0]), out.observation["account"],
+            (out.reward, out.log_return, out.equity, out.exposure), (out.row, out.regime),
+            (out.terminated, out.truncated, out.traded),
+        )  # fmt: skip
+        self.show(out)
         if self.recorder is not None:
             self.recorder.stepped()
         if self.watch is not None:
             self.watch.stepped()
+        return n_ended
 
     def hold_equities(self, which: np.ndarray) -> np.ndarray:
         """(n,) marks, on the rows where the accounts `which` stand, of twins that bought first and held."""
@@ -204,23 +217,24 @@ class AccountBatch:
             equities[part] = hold_equities(self.bars, terms.rules, terms.settings, first, last)
         return equities
 
-    def episode_ends(self, which: np.ndarray) -> list[EpisodeEnd]:
-        """Statistics of the episodes that the accounts `which` have just finished."""
-        ended = self.accounts.values[:, which]
+    def episode_ends(self, which: np.ndarray) -> dict[str, np.ndarray]:
+        """EpisodeEnd of the episodes that the accounts `which` have just finished, (n,) each, by field."""
+        fields = np.array([START_EQUITY, EQUITY, TRADES, DECISIONS])
+        start, equity, trades, decisions = self.accounts.values[fields[:, None], which]
         columns = (
-            ended[EQUITY] / ended[START_EQUITY] - 1,
-            self.hold_equities(which) / ended[START_EQUITY] - 1,
-            ended[TRADES].astype(np.int64),
-            ended[DECISIONS].astype(np.int64),
+            equity / start - 1,
+            self.hold_equities(which) / start - 1,
+            trades.astype(np.int64),
+            decisions.astype(np.int64),
+            *self.markets_of(which),
         )
-        numbers = zip(*(column.tolist() for column in columns), strict=True)
-        return [EpisodeEnd._make((*end, *self.market_of(int(i)))) for i, end in zip(which, numbers, strict=True)]
+        return dict(zip(EpisodeEnd._fields, columns, strict=True))
 
-    def market_of(self, i: int) -> tuple[str, str]:
-        """Symbol and timeframe of the segment account `i` stands in."""
-        tape, row = divmod(int(self.references[i]), len(self.tapes[0]))
-        segment = self.tapes[tape].segment_of(row)
-        return segment.symbol, segment.timeframe
+    def markets_of(self, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Symbols and timeframes (n,) of the segments the accounts `which` stand in, as objects."""
+        rows = self.references[which] % len(self.tapes[0])
+        k = np.searchsorted(self._segment_starts, rows, side="right") - 1
+        return self._symbols[k], self._timeframes[k]
 
     def fills_of(self, i: int) -> list[tuple[int, float, float]]:
         """(tape row, signed units, price) of what account `i` filled in the last step."""
@@ -246,9 +260,7 @@ class AccountBatch:
     ) -> None:
         """Step `accounts`, which are those of `result`, in place."""
         values, ring = accounts.values, accounts.ring
-        step_kernel(
-            self.bars, terms.rules, references, targets, values, ring, values, ring, result.values, result.fills
-        )
+        step_many(self.bars, terms.rules, references, targets, values, ring, values, ring, result.values, result.fills)
         if terms.settings.reward.rule is not None:
             apply_reward_rule(terms.settings.reward.rule, self.bars, references, accounts, result)
 
@@ -267,16 +279,28 @@ class AccountBatch:
 
     # --- what is seen ------------------------------------------------------------------------------
 
+    def show_begun(self, which: np.ndarray, out: Outputs) -> None:
+        """Write what the accounts `which`, whose episodes have just begun, see into the observation of all N."""
+        out.observation["account"][which] = 0.0  # a fresh account is at its peak, and flat
+        if out.windows is None:
+            out.observation["row"][which, 0] = self.references[which]
+        else:
+            out.windows.show_again(self.tapes, self.references, which)
+
     def observe(self) -> dict[str, np.ndarray]:
         """New arrays `account` (N, K) and `market` (N, W, F) or `row` (N, 1), the reference."""
-        account = np.empty((self.n, len(ACCOUNT_FIELDS)), np.float32)
-        ring_length = self.accounts.ring.shape[1]
+        out = outputs_of(self.n, self.window, copy=True)()
+        account, ring_length = out.observation["account"], self.accounts.ring.shape[1]
         write_account_blocks(self.bars, self.references, self.accounts.values, ring_length, account)
-        if self.observation == "reference":
-            return {"account": account, "row": self.references[:, None].copy()}
-        market = np.empty((self.n, self.settings.episode.window, self.tapes[0].n_features), np.float32)
-        gather_windows(self.tapes, self.references, market)
-        return {"account": account, "market": market}
+        self.show(out)
+        return out.observation
+
+    def show(self, out: Outputs) -> None:
+        """Write what all accounts see of the market."""
+        if out.windows is None:
+            out.observation["row"][:, 0] = self.references
+        else:
+            out.observation["market"] = out.windows.show(self.tapes, self.references)
 
     def masks(self) -> np.ndarray:
         """(N, A) bool, the admissible actions; see ActionTranslator.masks."""

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from regimegym.envs.actions import ActionTranslator
-from regimegym.envs.observation import write_account_block
+from regimegym.envs.observation import seen_age, seen_return, seen_weight
 from regimegym.envs.settings import EnvSettings
 from regimegym.envs.state import (
     ACCOUNT_ROWS,
@@ -259,14 +259,9 @@ def _write_blocks(
         exposure, n_trades = np.float64(packed[i, WEIGHT]), 0
         for k in range(places[N_WORDS]):
             n_trades += _count_bits(int(packed[i, RING + k]))
-        write_account_block(
-            out,
-            i,
-            exposure,
-            exposure,
-            np.float64(packed[i, GAIN]),
-            max(0.0, np.float64(packed[i, HELD])),
-            np.float64(packed[i, DRAWDOWN]),
-            _known(np.float64(packed[i, TARGET]) * max_leverage, known_targets),
-            float(n_trades) / places[RING_LENGTH],
-        )
+        out[i, 0] = seen_weight(exposure)
+        out[i, 1] = seen_return(np.float64(packed[i, GAIN]), exposure)
+        out[i, 2] = seen_age(max(0.0, np.float64(packed[i, HELD])), exposure)
+        out[i, 3] = min(np.float64(packed[i, DRAWDOWN]), 1.0)
+        out[i, 4] = seen_weight(_known(np.float64(packed[i, TARGET]) * max_leverage, known_targets))
+        out[i, 5] = n_trades / places[RING_LENGTH]

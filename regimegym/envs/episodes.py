@@ -43,6 +43,11 @@ class RowRuns:
         run = bisect_right(ends, k)
         return firsts[run] + k - (ends[run - 1] if run else 0)
 
+    def nth_each(self, k: np.ndarray) -> np.ndarray:
+        """`nth` of each of `k` (n,) int64."""
+        run = np.searchsorted(self.ends, k, side="right")
+        return self.firsts[run] + k - np.where(run > 0, self.ends[run - 1], 0)
+
     def rows(self) -> np.ndarray:
         """All rows (n,) int64, in order."""
         counts = np.diff(self.ends, prepend=0)
@@ -100,6 +105,14 @@ class EpisodeStarts:
             pool = self._pools[int(np.searchsorted(self._chances, generator.random(), side="right"))]
         return pool.nth(int(generator.integers(len(pool))))
 
+    def draw_each(self, generators: Sequence[np.random.Generator]) -> np.ndarray:
+        """Start rows (n,), each what `draw` would return of its generator."""
+        if len(self._pools) > 1:
+            return np.array([self.draw(generator) for generator in generators], np.int64)
+        (pool,) = self._pools
+        size = len(pool)
+        return pool.nth_each(np.array([generator.integers(size) for generator in generators], np.int64))
+
     def tile(self, index: int) -> int:
         """The start row of the `index`-th sequential episode; begins again after the last one."""
         return self._runs.nth(index % len(self._runs))
@@ -108,7 +121,7 @@ class EpisodeStarts:
         """The last row of the episode that begins on `row`."""
         if self.settings.length is not None:
             return row + self.settings.length
-        return int(self._ends_of(np.array([row]))[0])
+        return int(self.ends_of(np.array([row]))[0])
 
     def at(self, options: ResetOptions) -> int:
         """The tape row of `start` in the symbol and timeframe (None where there is one only).
@@ -146,7 +159,7 @@ class EpisodeStarts:
         if self.settings.regimes is None:
             return runs
         rows = runs.rows()
-        dominant, _ = dominant_regimes(self.tape.regimes, rows, self._ends_of(rows))
+        dominant, _ = dominant_regimes(self.tape.regimes, rows, self.ends_of(rows))
         wanted = [Regime[name.upper()] for name in self.settings.regimes]
         chosen = rows[np.isin(dominant, wanted)]
         if not len(chosen):
@@ -159,7 +172,8 @@ class EpisodeStarts:
             )
         return RowRuns.of(chosen)
 
-    def _ends_of(self, rows: np.ndarray) -> np.ndarray:
+    def ends_of(self, rows: np.ndarray) -> np.ndarray:
+        """`end_of` each of `rows` (n,)."""
         if self.settings.length is not None:
             return rows + self.settings.length
         return self._stop[np.searchsorted(self._first, rows, side="right") - 1] - 1
@@ -193,7 +207,7 @@ class EpisodeStarts:
     def _is_of(self, rows: np.ndarray, kind: str, name: str) -> np.ndarray:
         """(n,) bool, whether an episode that begins on each of `rows` is of the symbol, timeframe or regime `name`."""
         if kind == "regime":
-            found = dominant_regimes(self.tape.regimes, rows, self._ends_of(rows))[0] == Regime[name.upper()]
+            found = dominant_regimes(self.tape.regimes, rows, self.ends_of(rows))[0] == Regime[name.upper()]
         else:
             found = self._is_in(self._segments_of(ResetOptions(**{kind: name})), rows)
         if not found.any():

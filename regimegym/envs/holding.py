@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from regimegym.envs.actions import KEEP
-from regimegym.envs.core import step_kernel
+from regimegym.envs.kernel import step_kernel
 from regimegym.envs.results import new_result
 from regimegym.envs.settings import EnvSettings
 from regimegym.envs.state import CASH, DONE, EQUITY, PEAK_EQUITY, START_EQUITY, UNITS, new_accounts

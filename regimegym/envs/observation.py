@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
-from numba import njit
+from numba import carray, njit
 
 from regimegym.common.errors import ConfigError
+from regimegym.envs.memory import dense_rows, stack_room
 from regimegym.envs.state import (
     BARS_HELD,
     ENTRY_PRICE,
@@ -17,6 +18,7 @@ from regimegym.envs.state import (
     RECENT_TRADES,
     UNITS,
 )
+from regimegym.envs.vector_math import hyperbolic_tangent
 
 OBSERVATIONS = ("window", "reference")
 ACCOUNT_FIELDS = (
@@ -27,6 +29,8 @@ ACCOUNT_FIELDS = (
     "last_target",  # last executed target weight, clipped to ±10
     "recent_trades",  # share of the last W decisions that traded
 )
+BLOCK_SIZE = 64  # accounts whose blocks are computed together
+ROOM_SIZE = len(ACCOUNT_FIELDS) * BLOCK_SIZE
 LOWEST = np.array([-10, -1, 0, 0, -10, 0], np.float32)
 HIGHEST = np.array([10, 1, 1, 1, 10, 1], np.float32)
 MOST_EXPOSURE = 10.0
@@ -60,44 +64,42 @@ def write_account_blocks(bars: Any, rows: np.ndarray, accounts: np.ndarray, wind
     """Account blocks (N, K) float32 in the order of ACCOUNT_FIELDS, each account on its own row.
 
     `accounts` is Accounts.values; the first N columns are used. `window` is W of recent trades.
+    Blocks are computed field by field, which the compiler turns into vector instructions, and then written out.
     """
-    for i in range(out.shape[0]):
-        units, peak, gain = accounts[UNITS, i], accounts[PEAK_EQUITY, i], 0.0
-        if units != 0:
-            gain = bars[rows[i]].close / accounts[ENTRY_PRICE, i] - 1
-        drawdown = (peak - accounts[EQUITY, i]) / peak
-        share = accounts[RECENT_TRADES, i] / window
-        write_account_block(
-            out,
-            i,
-            accounts[EXPOSURE, i],
-            units,
-            gain,
-            accounts[BARS_HELD, i],
-            drawdown,
-            accounts[LAST_TARGET, i],
-            share,
-        )
+    accounts, size = dense_rows(accounts), BLOCK_SIZE
+    room = carray(stack_room(ROOM_SIZE), (len(ACCOUNT_FIELDS), BLOCK_SIZE), np.float32)
+    for first in range(0, out.shape[0], size):
+        n = min(size, out.shape[0] - first)
+        for j in range(n):
+            i = np.uint64(first + j)
+            units, peak = accounts[UNITS, i], accounts[PEAK_EQUITY, i]
+            gain = bars[np.uint64(rows[i])].close / (accounts[ENTRY_PRICE, i] if units != 0 else 1.0) - 1
+            room[0, j] = seen_weight(accounts[EXPOSURE, i])
+            room[1, j] = seen_return(gain, units)
+            room[2, j] = seen_age(accounts[BARS_HELD, i], units)
+            room[3, j] = min((peak - accounts[EQUITY, i]) / peak, 1.0)
+            room[4, j] = seen_weight(accounts[LAST_TARGET, i])
+            room[5, j] = accounts[RECENT_TRADES, i] / window
+        for j in range(n):
+            for field in range(len(ACCOUNT_FIELDS)):
+                out[np.uint64(first + j), field] = room[field, j]
 
 
-@njit(cache=True, error_model="numpy")
-def write_account_block(
-    out: np.ndarray,
-    i: int,
-    exposure: float,
-    side: float,
-    gain: float,
-    bars_held: float,
-    drawdown: float,
-    last_target: float,
-    share: float,
-) -> None:
-    """The block of one account into out[i]; `side` has the sign of its units, `gain` is close / entry price − 1."""
-    out[i, 0] = min(max(exposure, -MOST_EXPOSURE), MOST_EXPOSURE)
-    out[i, 1] = out[i, 2] = 0.0
-    if side != 0:
-        out[i, 1] = np.tanh(RETURN_GAIN * (gain if side > 0 else -gain))
-        out[i, 2] = AGES[min(int(bars_held), LONG_HOLD)]
-    out[i, 3] = min(drawdown, 1.0)
-    out[i, 4] = min(max(last_target, -MOST_EXPOSURE), MOST_EXPOSURE)
-    out[i, 5] = share
+@njit(cache=True, error_model="numpy", forceinline=True)
+def seen_weight(weight: float) -> float:
+    """An exposure or a target as it is observed."""
+    return min(max(weight, -MOST_EXPOSURE), MOST_EXPOSURE)
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def seen_return(gain: float, side: float) -> float:
+    """The observed return of a position, `gain` = close / entry price − 1; `side` has the sign of its units."""
+    bent = hyperbolic_tangent(RETURN_GAIN * (gain if side > 0 else -gain))
+    return bent if side != 0 else 0.0
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def seen_age(bars_held: float, side: float) -> float:
+    """The observed age of a position, in [0, 1]."""
+    age = AGES[np.uint64(min(bars_held, float(LONG_HOLD)))]
+    return age if side != 0 else 0.0

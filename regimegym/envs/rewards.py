@@ -2,8 +2,9 @@
 
 from typing import Any
 
-import numpy as np
 from numba import njit
+
+from regimegym.envs.vector_math import natural_log
 
 UPTREND = 0  # code of common.regimes.Regime.UPTREND, as a compile-time constant
 MIN_VARIANCE = 1e-12  # squared return; below it no Sharpe ratio is defined yet
@@ -15,7 +16,7 @@ def floored_log_return(equity_t: float, equity_tp1: float) -> float:
     """ℓ = ln(max(V_{t+1}, 1e-3·V_t)/V_t), net of costs."""
     if equity_tp1 == equity_t:
         return 0.0  # as ln 1 is, without its price
-    return np.log(max(equity_tp1, LEAST_GROWTH * equity_t) / equity_t)
+    return natural_log(max(equity_tp1, LEAST_GROWTH * equity_t) / equity_t)
 
 
 @njit(cache=True, error_model="numpy")
@@ -45,9 +46,9 @@ def shaped_reward(
         total -= rules.missed_uptrend_penalty * max(0.0, rules.uptrend_target - exposure)
     total -= rules.size_penalty * (exposure - rules.sized_target) ** 2
     too_many = max(0.0, recent_trades - rules.max_trades)
-    total -= rules.overtrading_penalty * too_many / rules.max_trades_window
+    total -= rules.overtrading_penalty / rules.max_trades_window * too_many
     if notional > 0:
-        total -= rules.small_trade_penalty * max(0.0, 1 - notional / (rules.minimum_trade * equity_t))
+        total -= rules.small_trade_penalty * max(0.0, 1 - notional / equity_t * (1 / rules.minimum_trade))
     return rules.reward_scale * total
 
 

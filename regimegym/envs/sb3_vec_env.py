@@ -16,11 +16,11 @@ from regimegym.envs.batch import AccountBatch, EpisodeEnd
 from regimegym.envs.batch_state import batch_state, load_batch_state
 from regimegym.envs.default_market import default_tape
 from regimegym.envs.episode_watch import EpisodeWatch, check_render_mode
-from regimegym.envs.reset_options import ResetOptions, reset_options
-from regimegym.envs.results import LOG_RETURN, REWARD, TRADED
+from regimegym.envs.outputs import Outputs, outputs_of, separate
+from regimegym.envs.reset_options import NO_OPTIONS, ResetOptions, reset_options
 from regimegym.envs.settings import EnvSettings
 from regimegym.envs.stages import Stage
-from regimegym.envs.state import EQUITY, EXPOSURE, REWARD_SUM
+from regimegym.envs.state import REWARD_SUM
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
 
@@ -66,6 +66,8 @@ class TradingVecEnv(VecEnv):
             self.batch.watch = EpisodeWatch(self.batch, render_account)
         super().__init__(n_envs, self.batch.space, self.batch.actions.space)
         self.metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "autoreset_mode": AutoresetMode.SAME_STEP}
+        self._room = outputs_of(n_envs, self.batch.window, copy=True)
+        self._first_tape = [0] * n_envs
         self._step_infos: list[dict[str, Any]] = [{} for _ in range(n_envs)]
         self._began = time.perf_counter()
         self._generators: list[np.random.Generator] = []
@@ -122,7 +124,8 @@ class TradingVecEnv(VecEnv):
             self.batch.episodes[:] = 0
         self._reset_seeds()
         self._reset_options()
-        self._begin(range(self.num_envs), options)
+        everyone = np.arange(self.num_envs)
+        self._begin(everyone, None if all(option == NO_OPTIONS for option in options) else options)
         return self.batch.observe()
 
     def step_async(self, actions: np.ndarray) -> None:
@@ -132,20 +135,20 @@ class TradingVecEnv(VecEnv):
     def step_wait(self) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, list[dict[str, Any]]]:
         """One decision of every account; those whose episode ends stand in a new one afterwards."""
         batch = self.batch
-        standing = (batch.tape_rows, batch.tape_indices, batch.regimes)
-        batch.step(self._actions)
-        rewards = batch.result.values[REWARD].astype(np.float32)
-        dones = batch.terminated | batch.truncated
-        infos = self._infos(*standing)
-        observation = batch.observe()
-        ended = np.flatnonzero(dones)
-        if len(ended):
-            for i, end in zip(ended.tolist(), batch.episode_ends(ended), strict=True):
-                last = {name: value[i].copy() for name, value in observation.items()}
+        batch.decide(self._actions)
+        tapes = batch.tape_indices.tolist() if len(batch.tapes) > 1 else self._first_tape
+        out = self._room()
+        n_ended = batch.step(out)
+        infos, dones = self._infos(out, tapes), out.terminated | out.truncated
+        if n_ended:
+            ended = np.flatnonzero(dones)
+            columns = (column.tolist() for column in batch.episode_ends(ended).values())
+            ends = map(EpisodeEnd._make, zip(*columns, strict=True))
+            for i, end, last in zip(ended.tolist(), ends, separate(out.observation, ended), strict=True):
                 infos[i] = infos[i] | self._ended(i, end, last)
             self._begin(ended)
-            observation = batch.observe()
-        return observation, rewards, dones, infos
+            batch.show_begun(ended, out)
+        return dict(out.observation), out.reward.astype(np.float32), dones, infos
 
     def get_images(self) -> Sequence[np.ndarray | None]:
         """One picture (480, 640, 3) uint8, which `render` returns: the running episode of `render_account`."""
@@ -188,32 +191,35 @@ class TradingVecEnv(VecEnv):
         """True for Monitor, whose episode statistics this class writes itself."""
         return [wrapper_class is Monitor for _ in self._get_indices(indices)]
 
-    def _begin(self, which: Sequence[int] | np.ndarray, options: list[ResetOptions] | None = None) -> None:
+    def _begin(self, which: np.ndarray, options: list[ResetOptions] | None = None) -> None:
         batch = self.batch
         batch.reset(which, self._generators, options)
-        rows, tapes, regimes = batch.tape_rows, batch.tape_indices, batch.regimes
-        for i in which:
+        tapes, rows = np.divmod(batch.references[which], len(self.tape))
+        regimes = batch.bars["regime"][batch.references[which]]
+        equities = batch.accounts.equity[which]
+        columns = (which, rows, tapes, regimes, equities, *batch.markets_of(which))
+        for i, row, tape, regime, equity, symbol, timeframe in zip(*(c.tolist() for c in columns), strict=True):
             self.reset_infos[i] = {
-                "row": int(rows[i]),
-                "tape": int(tapes[i]),
-                "regime": int(regimes[i]),
-                "equity": float(batch.accounts.equity[i]),
+                "row": row,
+                "tape": tape,
+                "regime": regime,
+                "equity": equity,
                 "exposure": 0.0,
-                **dict(zip(("symbol", "timeframe"), batch.market_of(int(i)), strict=True)),
+                "symbol": symbol,
+                "timeframe": timeframe,
             }
 
-    def _infos(self, rows: np.ndarray, tapes: np.ndarray, regimes: np.ndarray) -> list[dict[str, Any]]:
-        """The infos of the decisions taken on `rows`, in the accounts' own dictionaries."""
-        accounts, result = self.batch.accounts.values, self.batch.result.values
+    def _infos(self, out: Outputs, tapes: list[int]) -> list[dict[str, Any]]:
+        """The infos of a step, in the accounts' own dictionaries."""
         columns = (
-            rows.tolist(),
-            tapes.tolist(),
-            regimes.tolist(),
-            result[LOG_RETURN].tolist(),
-            accounts[EQUITY].tolist(),
-            accounts[EXPOSURE].tolist(),
-            (result[TRADED] > 0).tolist(),
-            self.batch.truncated.tolist(),
+            out.row.tolist(),
+            tapes,
+            out.regime.tolist(),
+            out.log_return.tolist(),
+            out.equity.tolist(),
+            out.exposure.tolist(),
+            out.traded.tolist(),
+            out.truncated.tolist(),
         )
         for info, row, tape, regime, log_return, equity, exposure, traded, truncated in zip(
             self._step_infos, *columns, strict=True

@@ -129,7 +129,7 @@ class TradingEnv(gymnasium.Env):
             "equity": equity,
             "exposure": 0.0,
         }
-        info["symbol"], info["timeframe"] = self.batch.market_of(0)
+        (info["symbol"],), (info["timeframe"],) = self.batch.markets_of(ALONE)
         if self.render_mode is not None:
             self._show()
         return {name: value[0] for name, value in self.batch.observe().items()}, info
@@ -166,7 +166,7 @@ class TradingEnv(gymnasium.Env):
         if outcome == GOES_ON:
             return observation, reward, False, False, info
         self._running = False
-        info |= self.batch.episode_ends(ALONE)[0]._asdict()
+        info |= {name: column.tolist()[0] for name, column in self.batch.episode_ends(ALONE).items()}
         return observation, reward, outcome == TERMINATED, outcome == TRUNCATED, info
 
     def action_masks(self) -> np.ndarray:

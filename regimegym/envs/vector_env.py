@@ -11,10 +11,11 @@ from gymnasium.vector.utils import batch_space
 
 from regimegym.common.checks import check_at_least
 from regimegym.common.errors import ConfigError
-from regimegym.envs.batch import AccountBatch, EpisodeEnd
+from regimegym.envs.batch import AccountBatch
 from regimegym.envs.default_market import default_tape
 from regimegym.envs.episode_watch import EpisodeWatch, check_render_mode, nothing_recorded
-from regimegym.envs.reset_options import ResetOptions, reset_options
+from regimegym.envs.outputs import Outputs, outputs_of, separate
+from regimegym.envs.reset_options import NO_OPTIONS, ResetOptions, reset_options
 from regimegym.envs.settings import EnvSettings
 from regimegym.envs.stages import Stage
 from regimegym.features.splits import RowRange
@@ -28,13 +29,16 @@ class TradingVectorEnv(VectorEnv):
     begins anew in the same step (AutoresetMode.SAME_STEP): the observation returned is the new
     episode's first, the last one of the old lies in `infos["final_obs"]`, its info in
     `infos["final_info"]`, with `episode` {r, l, t} as RecordEpisodeStatistics would write it.
-    The masks of infos that every account has are one read-only array.
+    The masks of infos are read-only, and so is `tape` while there is one only.
 
     Args:
         num_envs: N ≥ 1.
         tape, settings, rows, observation: as for TradingEnv.
         render_mode: `rgb_array` or None.
         render_account: the account that pictures and the figure show.
+        copy: whether every step returns arrays of its own. False is faster: two sets of arrays take
+            turns, so what a step (or reset) returned holds through the next step, and is written
+            over by the one after it. What lies in final_obs and final_info is never written over.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012
@@ -52,6 +56,7 @@ class TradingVectorEnv(VectorEnv):
         observation: str = "window",
         render_mode: str | None = None,
         render_account: int = 0,
+        copy: bool = True,
     ) -> None:
         check_at_least("num_envs", num_envs, 1)
         check_render_mode(render_mode)
@@ -68,8 +73,9 @@ class TradingVectorEnv(VectorEnv):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._generators: list[np.random.Generator] = []
         self._began = np.zeros(num_envs)  # seconds of perf_counter
-        self._everyone = np.ones(num_envs, bool)
-        self._everyone.flags.writeable = False
+        self._room = outputs_of(num_envs, self.batch.window, copy)
+        self._everyone = _read_only(np.ones(num_envs, bool))
+        self._first_tape = _read_only(np.zeros(num_envs, np.int64))
 
     @property
     def tape(self) -> MarketTape:
@@ -99,9 +105,16 @@ class TradingVectorEnv(VectorEnv):
         """
         where = reset_options(options)
         self._seed(seed)
-        self._reset(np.arange(self.num_envs), [where] * self.num_envs)
-        everyone = np.ones(self.num_envs, bool)
-        return self.batch.observe(), self._with_all(self._begun() | self._markets(everyone))
+        everyone = np.arange(self.num_envs)
+        self._reset(everyone, None if where == NO_OPTIONS else [where] * self.num_envs)
+        out = self._room()
+        self.batch.show(out)
+        self.batch.show_begun(everyone, out)
+        infos: dict[str, Any] = {"row": out.row, "tape": self._tapes(), "regime": out.regime}
+        infos |= {"equity": out.equity, "exposure": out.exposure}
+        self._write_begun(everyone, out, infos["tape"])
+        infos["symbol"], infos["timeframe"] = self.batch.markets_of(everyone)
+        return dict(out.observation), _with_masks(infos, self._everyone)
 
     def step(
         self, actions: np.ndarray
@@ -111,25 +124,21 @@ class TradingVectorEnv(VectorEnv):
         Raises:
             RegimeGymError: an action is NaN or outside the space; names the account.
         """
-        batch = self.batch
-        infos = self._standing()
-        batch.step(actions)
-        result = batch.result
-        observation = batch.observe()
-        rewards = result.reward.copy()
-        terminated, truncated = batch.terminated.copy(), batch.truncated.copy()
-        infos |= {
-            "log_return": result.log_return.copy(),
-            "equity": batch.accounts.equity.copy(),
-            "exposure": batch.accounts.exposure.copy(),
-            "traded": result.traded > 0,
-        }
-        ended = np.flatnonzero(terminated | truncated)
-        if len(ended):
-            observation, infos = self._begin_anew(ended, observation, infos)
-        else:
-            infos = self._with_all(infos)
-        return observation, rewards, terminated, truncated, infos
+        self.batch.decide(actions)
+        out, tapes, everyone = self._room(), self._tapes(), self._everyone
+        n_ended = self.batch.step(out)
+        infos: dict[str, Any] = {
+            "row": out.row, "_row": everyone,
+            "tape": tapes, "_tape": everyone,
+            "regime": out.regime, "_regime": everyone,
+            "log_return": out.log_return, "_log_return": everyone,
+            "equity": out.equity, "_equity": everyone,
+            "exposure": out.exposure, "_exposure": everyone,
+            "traded": out.traded, "_traded": everyone,
+        }  # fmt: skip
+        if n_ended:
+            self._begin_anew(out, infos)
+        return dict(out.observation), out.reward, out.terminated, out.truncated, infos
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """One picture (480, 640, 3) uint8: the running episode of `render_account`; None without a render mode."""
@@ -162,32 +171,25 @@ class TradingVectorEnv(VectorEnv):
         self.batch.reset(which, self._generators, options)
         self._began[which] = time.perf_counter()
 
-    def _standing(self) -> dict[str, np.ndarray]:
-        """Where every account stands."""
+    def _tapes(self) -> np.ndarray:
+        """(N,) the tape each account stands on; a new array where there are several."""
+        return self._first_tape if len(self.batch.tapes) == 1 else self.batch.tape_indices
+
+    def _write_begun(self, which: np.ndarray, out: Outputs, tapes: np.ndarray) -> None:
+        """What the infos of the accounts `which` say of their new episode."""
         batch = self.batch
-        return {"row": batch.tape_rows, "tape": batch.tape_indices, "regime": batch.regimes}
-
-    def _begun(self) -> dict[str, np.ndarray]:
-        """What every account's info says at the start of an episode."""
-        return self._standing() | {
-            "equity": self.batch.accounts.equity.copy(),
-            "exposure": self.batch.accounts.exposure.copy(),
-        }
-
-    def _markets(self, mask: np.ndarray) -> dict[str, np.ndarray]:
-        """Where the accounts of `mask` trade, (N,) each; None for the others."""
-        columns = {name: np.full(self.num_envs, None, object) for name in ("symbol", "timeframe")}
-        for i in np.flatnonzero(mask):
-            columns["symbol"][i], columns["timeframe"][i] = self.batch.market_of(int(i))
-        return columns
+        references = batch.references[which]
+        out.row[which] = references % len(self.tape)
+        if len(batch.tapes) > 1:
+            tapes[which] = references // len(self.tape)
+        out.regime[which] = batch.bars["regime"][references]
+        out.equity[which], out.exposure[which] = batch.accounts.equity[which], 0.0
 
     def _end_infos(self, ended: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
         """Statistics of the finished episodes, (N,) each; 0 (None for texts) where none finished."""
-        ends = self.batch.episode_ends(ended)
         columns: dict[str, Any] = {}
-        for name in EpisodeEnd._fields:
-            values = np.array([getattr(end, name) for end in ends])
-            is_text = values.dtype.kind == "U"  # gymnasium has None where no account says anything
+        for name, values in self.batch.episode_ends(ended).items():
+            is_text = values.dtype == object  # gymnasium has None where no account says anything
             columns[name] = np.full(self.num_envs, None) if is_text else np.zeros(self.num_envs, values.dtype)
             columns[name][ended] = values
         seconds = np.round(time.perf_counter() - self._began, 6)
@@ -198,30 +200,32 @@ class TradingVectorEnv(VectorEnv):
         }
         return columns | {"episode": _with_masks(episode, mask)}
 
-    def _begin_anew(
-        self, ended: np.ndarray, last: dict[str, np.ndarray], infos: dict[str, np.ndarray]
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Reset the accounts `ended`; their last observation and info move to final_obs, final_info."""
-        mask = np.zeros(self.num_envs, bool)
-        mask[ended] = True
+    def _begin_anew(self, out: Outputs, infos: dict[str, Any]) -> None:
+        """Reset the accounts whose episode ended; their last observation and info move to final_obs, final_info."""
+        mask = _read_only(out.terminated | out.truncated)
+        ended, names = np.flatnonzero(mask), [name for name in infos if name[0] != "_"]
         final_obs = np.full(self.num_envs, None, object)
-        for i in ended:
-            final_obs[i] = {name: value[i].copy() for name, value in last.items()}
-        final_info = {name: _where(mask, value) for name, value in infos.items()} | self._end_infos(ended, mask)
+        final_obs[ended] = separate(out.observation, ended)
+        final_info = {name: _where(mask, infos[name]) for name in names} | self._end_infos(ended, mask)
         self._reset(ended)
-        begun = self._begun()
-        merged: dict[str, Any] = {"final_obs": final_obs, "_final_obs": mask}
-        merged |= {"final_info": _with_masks(final_info, mask), "_final_info": mask.copy()}
-        merged |= _with_masks(self._markets(mask), mask)
-        for name, value in infos.items():
-            if name in begun:
-                merged |= self._with_all({name: np.where(mask, begun[name], value)})
-            elif not mask.all():  # gymnasium leaves out what no account has
-                merged |= _with_masks({name: _where(~mask, value)}, ~mask)
-        return self.batch.observe(), merged
+        self.batch.show_begun(ended, out)
+        self._write_begun(ended, out, infos["tape"])
+        infos |= {"final_obs": final_obs, "_final_obs": mask}
+        infos |= {"final_info": _with_masks(final_info, mask), "_final_info": mask}
+        markets = {name: np.full(self.num_envs, None, object) for name in ("symbol", "timeframe")}
+        markets["symbol"][ended], markets["timeframe"][ended] = self.batch.markets_of(ended)
+        infos |= _with_masks(markets, mask)
+        others = _read_only(~mask)
+        for name in ("log_return", "traded"):  # of a step, which a new episode has not taken
+            infos[name][ended] = 0
+            infos[f"_{name}"] = others
+            if len(ended) == self.num_envs:  # gymnasium leaves out what no account has
+                del infos[name], infos[f"_{name}"]
 
-    def _with_all(self, infos: dict[str, np.ndarray]) -> dict[str, Any]:
-        return infos | {f"_{name}": self._everyone for name in infos}
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array
 
 
 def _where(mask: np.ndarray, value: np.ndarray) -> np.ndarray:
@@ -231,4 +235,4 @@ def _where(mask: np.ndarray, value: np.ndarray) -> np.ndarray:
 
 def _with_masks(infos: dict[str, Any], mask: np.ndarray) -> dict[str, Any]:
     """gymnasium's convention: beside every `name` stands `_name`, True where an account has it."""
-    return infos | {f"_{name}": mask.copy() for name in infos}
+    return infos | {f"_{name}": mask for name in infos}

@@ -184,6 +184,7 @@ def _cost_lane(tape: MarketTape, settings: EnvSettings, multiple: float) -> Lane
     bars = bar_records(tape, settings.account.carry_clock).copy()
     bars["half_spread_open"] *= multiple
     bars["half_spread_close"] *= multiple
+    bars.flags.writeable = False  # as all bars are: the kernel is compiled for such
     return Lane(scaled_costs(settings, multiple), bars)
 
 

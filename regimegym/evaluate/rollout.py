@@ -13,8 +13,9 @@ import numpy as np
 from regimegym.common.errors import RunError
 from regimegym.common.policy import Observations, Policy, TapePolicy
 from regimegym.envs.actions import ActionTranslator
-from regimegym.envs.core import LOG_RETURN, N_FILLS, REWARD, StepResult, new_result, step_batch
+from regimegym.envs.core import step_batch
 from regimegym.envs.observation import ACCOUNT_FIELDS, write_account_blocks
+from regimegym.envs.results import LOG_RETURN, N_FILLS, REWARD, StepResult, new_result
 from regimegym.envs.settings import EnvSettings
 from regimegym.envs.state import (
     CASH,

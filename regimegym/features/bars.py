@@ -91,6 +91,16 @@ def last_bars(bars: Bars, count: int) -> Bars:
     return replace(bars, **arrays)
 
 
+def arrays_fingerprint(record: Any) -> str:
+    """16 hex digits of SHA-256 over every array of a dataclass, in the order of its fields."""
+    digest = sha256()
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if isinstance(value, np.ndarray):
+            digest.update(value.tobytes())
+    return digest.hexdigest()[:16]
+
+
 def freeze_arrays(record: Any) -> None:
     """Make every array of a frozen dataclass contiguous and read-only, during its construction."""
     for field in fields(record):

@@ -9,7 +9,7 @@ import numpy as np
 
 from regimegym.common.errors import DataError
 from regimegym.features.alignment import close_times
-from regimegym.features.bars import Bars
+from regimegym.features.bars import Bars, arrays_fingerprint
 from regimegym.features.external import ExternalSeries
 from regimegym.features.feature import FeatureInputs
 from regimegym.features.order_book import BookSnapshots, Trades
@@ -35,6 +35,15 @@ class Context:
     series: Mapping[str, ExternalSeries] = field(default_factory=_nothing)
     book: BookSnapshots | None = None
     trades: Trades | None = None
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """16 hex digits of SHA-256 over each part, by the words for it; empty without parts."""
+        parts = {f"the bars of {name}": other.fingerprint for name, other in self.others.items()}
+        parts |= {f"the series '{name}'": arrays_fingerprint(series) for name, series in self.series.items()}
+        parts |= {} if self.book is None else {"the order book": arrays_fingerprint(self.book)}
+        parts |= {} if self.trades is None else {"the trades": arrays_fingerprint(self.trades)}
+        return parts
 
 
 EMPTY = Context()

@@ -36,11 +36,15 @@ def write_windows(features: np.ndarray, segment_start: np.ndarray, rows: np.ndar
     n, length, width = out.shape
     flat = out.reshape((n * length, width))
     for i in range(n):
-        row = rows[i]
-        missing = max(0, length - 1 - (row - segment_start[row]))
-        flat[i * length : i * length + missing] = 0.0
-        first = row + 1 - length + missing
-        _copy_rows(flat, i * length + missing, features, first, length - missing)  # type: ignore[call-arg]
+        write_window(flat, i * length, features, segment_start[rows[i]], rows[i], length)
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def write_window(flat: np.ndarray, at: int, features: np.ndarray, start: int, row: int, length: int) -> None:
+    """Write the window that ends at `row` over the rows `at` … of `flat`; zeros stand for what is before `start`."""
+    missing = max(0, length - 1 - (row - start))
+    flat[at : at + missing] = 0.0
+    _copy_rows(flat, at + missing, features, row + 1 - length + missing, length - missing)  # type: ignore[call-arg]
 
 
 def gather_windows(tapes: Sequence[MarketTape], references: np.ndarray, out: np.ndarray) -> None:

@@ -52,7 +52,7 @@ def build_manifest(
         execution: execution mode of the fills ("next_open").
         started, finished: times with zone; the duration is their difference.
         status: "running", "finished" or "interrupted".
-        more: further entries, such as the command and the trained steps.
+        more: further entries, such as fingerprints of what stood beside the bars.
     """
     if status not in STATUSES:
         raise ValueError(f"status must be one of {', '.join(STATUSES)}, got '{status}'")

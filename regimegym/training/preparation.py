@@ -20,6 +20,7 @@ from regimegym.evaluate.settings import EvaluationSettings
 from regimegym.training.experiment import Experiment, build_experiment
 from regimegym.training.manifest import build_manifest
 from regimegym.training.run_folder import RunFolder
+from regimegym.training.same_data import data_fingerprints
 from regimegym.training.settings import TrainerSettings
 from regimegym.training.wiring import build
 
@@ -107,9 +108,8 @@ def assemble(
 
 def write_manifest(training: Training, status: str) -> None:
     """Write manifest.json: what ran, on what, when, and how it ended."""
-    bars = training.experiment.market.bars
     manifest = build_manifest(
-        data_fingerprint=bars.fingerprint,
+        **data_fingerprints(training.experiment.market),
         random_seed=training.random_seed,
         device=str(training.algorithm.device),
         execution=training.experiment.settings.account.execution,

@@ -10,10 +10,10 @@ from rich.console import Console
 from regimegym.agents.build import KINDS
 from regimegym.agents.checkpoint import load_policy, with_saved_layers
 from regimegym.common.checks import check_choice, check_flag
-from regimegym.common.errors import ConfigError, DataError, RunError
+from regimegym.common.errors import ConfigError, RunError
 from regimegym.envs.settings import EnvSettings
 from regimegym.evaluate.evaluation import evaluate_policy
-from regimegym.features.market import Market, align_features, build_tape
+from regimegym.features.market import align_features, build_tape
 from regimegym.features.scaling import Scaler
 from regimegym.features.segments import longest_stretch
 from regimegym.features.splits import RowRange
@@ -21,6 +21,7 @@ from regimegym.training.experiment import build_market, interval_of, split_marke
 from regimegym.training.ledger import LEDGER, Ledger
 from regimegym.training.outcome import report_context, summary_block, write_outcome
 from regimegym.training.run_folder import RunFolder
+from regimegym.training.same_data import check_same_data
 from regimegym.training.summary import render_evaluation
 from regimegym.training.wiring import build, read_run_config
 
@@ -53,7 +54,7 @@ def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
     market = build_market(_with_data(run_config, config) if is_new else run_config, card.regime_rule())
     settings: EnvSettings = build(run_config.env)
     if not is_new:
-        _check_same_data(run, market)
+        check_same_data(run, market, _other_data(run))
     market = replace(market, table=align_features(card.feature_names, market.table))
     if config.with_layers:
         policy = with_saved_layers(policy, card, market.bars.symbol)
@@ -108,17 +109,5 @@ def _with_data(run_config: DictConfig, config: DictConfig) -> DictConfig:
     return other
 
 
-def _check_same_data(run: RunFolder, market: Market) -> None:
-    trained_on = run.read_manifest().get("data_fingerprint")
-    if trained_on != market.bars.fingerprint:
-        raise DataError(
-            "changed",
-            f"the data of {run.path} has changed since the training",
-            needed=f"bars with the fingerprint {trained_on}",
-            found=f"{market.bars.fingerprint} in {market.bars.source}",
-            help=[
-                "to evaluate on other data, name it:",
-                f"regime-gym evaluate run={run.path} data=file data.path=FILE",
-            ],
-            kept="nothing was written",
-        )
+def _other_data(run: RunFolder) -> tuple[str, ...]:
+    return ("to evaluate on other data, name it:", f"regime-gym evaluate run={run.path} data=file data.path=FILE")

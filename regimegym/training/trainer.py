@@ -1,7 +1,7 @@
 """One training: learn on train, select on validation, look at test once, leave a run folder."""
 
+from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -9,7 +9,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import configure
 
 from regimegym.agents.checkpoint import save_model
-from regimegym.common.errors import DataError, RunError
+from regimegym.agents.gate import Gate
+from regimegym.common.errors import RunError
 from regimegym.training.board import Board
 from regimegym.training.callback import TrainingCallback
 from regimegym.training.checkpoints import CheckpointCallback, Checkpoints, StopRequest, TrainingStopped
@@ -18,6 +19,7 @@ from regimegym.training.finish import finish
 from regimegym.training.header import header
 from regimegym.training.preparation import Job, Training, assemble, prepare, write_manifest
 from regimegym.training.run_folder import RunFolder
+from regimegym.training.same_data import check_same_data
 from regimegym.training.state_file import Tree
 from regimegym.training.training_state import load_training_state, training_state
 from regimegym.training.validator import Validator
@@ -73,7 +75,7 @@ def resume(path: str) -> float:
     started = datetime.fromisoformat(manifest["started"]) if "started" in manifest else datetime.now().astimezone()
     with folder.held():
         training = assemble(config, list(OmegaConf.load(folder.overrides)), job, lambda name, when: folder, started)
-        _check_same_bars(training, manifest)
+        check_same_data(folder, training.experiment.market)
         found = Checkpoints(folder.checkpoints, training.settings.keep_checkpoints).newest()
         return _run(training, found)
 
@@ -98,10 +100,11 @@ def learn(training: Training, board: Board, found: tuple[int, Tree] | None = Non
     board.layout()
     algorithm.set_logger(configure(str(folder.tensorboard), ["tensorboard"]))
     begun = 0 if found is None else found[0]
+    validator = Validator(training)
     with TrainingDisplay(header(training), settings.total_steps, console=Console(highlight=False)) as display:
         callback = TrainingCallback(
-            Validator(training),
-            lambda algorithm, step: _keep(training, algorithm),
+            validator,
+            lambda algorithm, step: _keep(training, algorithm, validator.t_statistic),
             settings.validate_every,
             settings.total_steps,
             display,
@@ -133,8 +136,10 @@ def learn(training: Training, board: Board, found: tuple[int, Tree] | None = Non
     return callback
 
 
-def _keep(training: Training, algorithm: BaseAlgorithm) -> str:
-    save_model(training.folder.model, algorithm, training.card)
+def _keep(training: Training, algorithm: BaseAlgorithm, t_statistic: float) -> str:
+    threshold = training.settings.gate
+    gate = None if threshold is None else asdict(Gate(float(threshold), t_statistic))
+    save_model(training.folder.model, algorithm, replace(training.card, gate=gate))
     return "model/"
 
 
@@ -149,15 +154,3 @@ def _stopped(training: Training, callback: TrainingCallback, stopped: TrainingSt
     lines.append(f"next     regime-gym train resume={folder.path}")
     write_manifest(training, "interrupted")
     return "\n".join(lines)
-
-
-def _check_same_bars(training: Training, manifest: dict[str, Any]) -> None:
-    bars = training.experiment.market.bars
-    if manifest.get("data_fingerprint", bars.fingerprint) != bars.fingerprint:
-        raise DataError(
-            "changed",
-            f"the data of {training.folder.path} has changed since the training began",
-            needed=f"bars with the fingerprint {manifest['data_fingerprint']}",
-            found=f"{bars.fingerprint} in {bars.source}",
-            kept="nothing was written",
-        )

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from market_context import rows_of
+from market_context import context_of, quoted_bars, rows_of
 
 from regimegym.features.alignment import close_times
 from regimegym.features.context import Context, feature_inputs
@@ -103,3 +103,24 @@ def test_the_table_of_a_set_holds_its_columns():
     assert table.warm_up == 150
     spread = table.values[150:].std(axis=0)
     assert (spread > 0).all()
+
+
+def test_every_part_of_a_context_has_a_fingerprint_that_changes_with_it_alone():
+    bars = quoted_bars(500, 3)
+    whole = context_of(bars)
+    book, trades = whole.book, whole.trades
+    mood = whole.series["sentiment"]
+    changed = {
+        "the bars of NEAR": replace(whole, others={**whole.others, "NEAR": bars}),
+        "the series 'sentiment'": replace(
+            whole, series={**whole.series, "sentiment": replace(mood, published=mood.published + 1)}
+        ),
+        "the order book": replace(whole, book=replace(book, ask_size=book.ask_size + 1.0)),
+        "the trades": replace(whole, trades=replace(trades, price=2.0 * trades.price)),
+    }
+    before = whole.fingerprints
+    assert len(before) == 7
+    assert Context().fingerprints == {}
+    for name, other in changed.items():
+        after = other.fingerprints
+        assert [part for part in before if before[part] != after[part]] == [name]

@@ -19,7 +19,7 @@ from regimegym.training.benchmarks.worker import OURS, Worker, WorkerError
 from regimegym.training.manifest import code_version, package_versions
 
 FORMAT = 1
-OUR_CASES = ("single", "windows", "references", "sb3", "gather", "memcpy")
+OUR_CASES = ("single", "windows", "references", "copies", "sb3", "gather", "memcpy")
 NOT_INSTALLED = "not installed (pip install 'regime-gym[bench]')"
 
 

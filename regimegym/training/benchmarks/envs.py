@@ -18,17 +18,23 @@ N_ACTIONS = 3  # HOLD, SELL, BUY
 
 
 def our_cases(sizes: Sizes) -> dict[str, Callable[[], Work]]:
-    """Builders of `single`, `windows`, `references`, `sb3` (steps), `gather`, `memcpy` (bytes).
+    """Builders of `single`, `windows`, `references`, `copies`, `sb3` (steps), `gather`, `memcpy` (bytes).
 
-    Settings are the defaults of EnvSettings with the window of `sizes`.
+    Settings are the defaults of EnvSettings with the window of `sizes`. `windows` and `references` hand out
+    two sets of arrays in turns (copy=False, as the peers' wrapper does); `copies` are windows in arrays of their own.
     """
     tape = random_tape(sizes.n_bars, sizes.n_features)
     settings = EnvSettings(episode=EpisodeSettings(window=sizes.window))
     n = sizes.n_accounts
+
+    def vector(observation: str, copy: bool) -> Work:
+        return vector_steps(TradingVectorEnv(n, tape, settings, observation=observation, copy=copy), N_ACTIONS)
+
     return {
         "single": lambda: single_steps(TradingEnv(tape, settings), N_ACTIONS),
-        "windows": lambda: vector_steps(TradingVectorEnv(n, tape, settings), N_ACTIONS),
-        "references": lambda: vector_steps(TradingVectorEnv(n, tape, settings, observation="reference"), N_ACTIONS),
+        "windows": lambda: vector("window", copy=False),
+        "references": lambda: vector("reference", copy=False),
+        "copies": lambda: vector("window", copy=True),
         "sb3": lambda: sb3_steps(TradingVecEnv(n, tape, settings), N_ACTIONS),
         "gather": lambda: _gather(tape, sizes),
         "memcpy": lambda: _memcpy(sizes),

@@ -14,6 +14,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from regimegym.agents.build import KINDS
 from regimegym.agents.decision.layers import FittedDecision
 from regimegym.agents.decision.roles import ActionRoles, action_roles
+from regimegym.agents.gate import Gate
 from regimegym.agents.networks.settings import NetworkSettings
 from regimegym.agents.settings import AgentSettings
 from regimegym.common.errors import ConfigError, ModelError
@@ -21,7 +22,7 @@ from regimegym.envs.actions import ActionTranslator
 from regimegym.envs.settings import ActionSettings
 from regimegym.features.regimes import RegimeSettings
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 LIBRARIES = ("torch", "stable-baselines3", "sb3-contrib", "numpy", "safetensors")
 
 
@@ -41,6 +42,7 @@ class ModelCard:
         action_settings: how actions become orders.
         random_seed, trained_steps: of the training.
         decision: fitted decision layers (FittedDecision.to_dict), None without any.
+        gate: threshold and t-statistic of the gate (agents.gate.Gate), None without one.
         versions: of the libraries that wrote the model.
         format_version: of this file.
     """
@@ -61,6 +63,7 @@ class ModelCard:
     random_seed: int
     trained_steps: int
     decision: dict[str, Any] | None = None
+    gate: dict[str, float] | None = None
     versions: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in LIBRARIES})
     format_version: int = FORMAT_VERSION
 
@@ -91,6 +94,13 @@ class ModelCard:
     def layers(self) -> FittedDecision | None:
         """The decision layers, None without any. Raises ModelError when they are damaged."""
         return None if self.decision is None else FittedDecision.from_dict(self.decision)
+
+    def entrance(self) -> Gate | None:
+        """The gate, None without one. Raises ModelError when it is damaged."""
+        try:
+            return None if self.gate is None else Gate(**self.gate)
+        except TypeError as error:
+            raise ModelError("bad-card", f"the gate in the model card is none: {error}") from error
 
     def roles(self) -> ActionRoles:
         """What the discrete actions mean. Raises ModelError when the card's action settings are none."""

@@ -19,14 +19,16 @@ from stable_baselines3.common.policies import BasePolicy
 from regimegym.agents.build import build_policy
 from regimegym.agents.card import FORMAT_VERSION, ModelCard
 from regimegym.agents.decision.layers import FittedDecision, layered
+from regimegym.agents.gate import gated
 from regimegym.agents.policy import policy_of
 from regimegym.common.errors import MachineError, ModelError
 from regimegym.common.files import replace_folder, write_file
 from regimegym.common.policy import Policy
+from regimegym.envs.settings import ActionSettings
 
 CARD = "model.json"
 WEIGHTS = "weights.safetensors"
-READABLE = (1, FORMAT_VERSION)
+READABLE = (1, 2, FORMAT_VERSION)
 
 
 def save_model(folder: Path, algorithm: BaseAlgorithm, card: ModelCard) -> None:
@@ -97,10 +99,13 @@ def load_policy(
 def with_saved_layers(policy: Policy, card: ModelCard, symbol: str = "") -> Policy:
     """`policy` with the decision layers of its card, for the instrument `symbol`; itself without any.
 
-    Raises ModelError when the layers are damaged or the actions are continuous.
+    Behind a closed gate it stays flat, whatever the layers say.
+
+    Raises ModelError when the layers or the gate are damaged, or the actions are continuous.
     """
     fitted = card.layers()
-    return policy if fitted is None else layered(policy, fitted, card.roles(), symbol)
+    inside = policy if fitted is None else layered(policy, fitted, card.roles(), symbol)
+    return gated(inside, card.entrance(), ActionSettings(**card.action_settings))
 
 
 def load_policy_object(folder: Path) -> tuple[BasePolicy, ModelCard]:
@@ -179,8 +184,9 @@ def _read_card(folder: Path) -> tuple[ModelCard, str]:
 
 
 def _upgraded(values: dict[str, Any]) -> dict[str, Any]:
-    """A card of an older format in the present one. Version 1 knew no decision layers."""
-    added = {"decision": None} if values["format_version"] == 1 else {}
+    """A card of an older format in the present one. Version 1 knew no decision layers, 1 and 2 no gate."""
+    added: dict[str, Any] = {"decision": None} if values["format_version"] == 1 else {}
+    added |= {"gate": None} if values["format_version"] < FORMAT_VERSION else {}
     return added | values | {"format_version": FORMAT_VERSION}
 
 

@@ -219,7 +219,7 @@ class EnhancedDQN(OffPolicyAlgorithm):
         torch.nn.utils.clip_grad_norm_(self.policy.online_parameters, self.settings.max_grad_norm)
         self.policy.optimizer.step()
         self._copy_weights()
-        if isinstance(batch, ReplayBatch) and self.replay_buffer.settings.kind != "uniform":
+        if isinstance(batch, ReplayBatch):
             self.replay_buffer.update_priorities(batch.slots, batch.born, lesson.td_error)
         if self._n_updates % LOG_EVERY == 0:
             self._log(batch, lesson, loss, regime_loss)

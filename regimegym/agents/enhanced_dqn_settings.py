@@ -59,7 +59,7 @@ class EnhancedDQNSettings:
     n_quantiles: ClassVar[int] = 1
     cvar_level: ClassVar[float] = 1.0
 
-    learning: str = "sampled"
+    learning: str = "all_actions"
     learning_rate: float = 1e-3
     final_learning_rate: float = 1e-4
     weight_decay: float = 1.0

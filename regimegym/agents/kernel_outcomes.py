@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from regimegym.common.errors import ConfigError
 from regimegym.envs.actions import ActionTranslator
 from regimegym.envs.observation import ACCOUNT_FIELDS, write_account_blocks
 from regimegym.envs.outcomes import outcome_batch
@@ -31,9 +30,6 @@ class KernelOutcomes:
     Args:
         source: gives replayed accounts back.
         settings: tells the settings of the accounts; a later stage may have others.
-
-    Raises:
-        ConfigError: rewards of a rule of one's own are not made by the kernel.
     """
 
     def __init__(self, source: RecordedSource, settings: Callable[[], EnvSettings]) -> None:
@@ -48,7 +44,7 @@ class KernelOutcomes:
             self._rule(self._settings())
         references = batch.references[0]
         accounts = self._source.accounts(references, batch.packed[0])
-        found = outcome_batch(self._source.bars, self._rules, references, accounts, self._targets)
+        found = outcome_batch(self._source.bars, self._rules, references, accounts, self._targets, self._reward_rule)
         shape = (len(references), len(self._targets))
         blocks = np.empty((shape[0] * shape[1], len(ACCOUNT_FIELDS)), np.float32)
         after = found.result.accounts
@@ -63,14 +59,9 @@ class KernelOutcomes:
         )
 
     def _rule(self, settings: EnvSettings) -> None:
-        if settings.reward.kind == "custom":
-            raise ConfigError(
-                "unknown-outcomes",
-                "agent.learning=all_actions asks the step kernel, which does not know a reward rule of your own",
-                needed="agent.learning=sampled, or another reward",
-            )
         weights = ActionTranslator(settings.action, settings.account.max_leverage).weights
         assert weights is not None  # a value-based agent was refused continuous actions before
         self._targets = weights
         self._rules = rule_record(settings)
+        self._reward_rule = settings.reward.rule
         self._ruled_by = settings

@@ -15,7 +15,7 @@ from regimegym.training.board import Board
 from regimegym.training.callback import TrainingCallback
 from regimegym.training.decision_layers import describe_layers, fit_layers
 from regimegym.training.ledger import LEDGER, Ledger
-from regimegym.training.outcome import action_shares, report_context, summary_block, write_outcome
+from regimegym.training.outcome import action_shares, gate_words, report_context, summary_block, write_outcome
 from regimegym.training.preparation import Training, device_of, write_manifest
 from regimegym.training.summary import RunSummary, render_summary
 from regimegym.training.wiring import leaves
@@ -51,7 +51,11 @@ def finish(training: Training, callback: TrainingCallback, board: Board) -> floa
         )
     board.hyper_parameters(_flat(training.config), _final_metrics(found))
     write_manifest(training, "finished")
-    render_summary(_summary(training, callback, found), Console(highlight=False))
+    console = Console(highlight=False)
+    render_summary(_summary(training, callback, found), console)
+    gate = card.entrance()
+    if gate is not None and not gate.is_open:
+        console.print(f"gate     {gate_words(gate)}; trainer.gate=null takes it away", soft_wrap=True)
     return found[0].metrics["agent"]["log_return"]
 
 

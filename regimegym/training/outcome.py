@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from regimegym.agents.card import ModelCard
+from regimegym.agents.gate import Gate
 from regimegym.common.actions import Action
 from regimegym.evaluate.evaluation import Evaluation
 from regimegym.evaluate.report.build import write_report
@@ -79,12 +80,22 @@ def report_context(
                 "trained steps": card.trained_steps,
                 "features": f"{card.n_features} × {card.window} bars, hash {card.feature_hash}",
                 "actions": card.n_actions or "continuous",
+                "gate": gate_words(card.entrance()),
             },
             "settings": settings,
             "manifest": folder.read_manifest(),
         },
         commands=commands,
     )
+
+
+def gate_words(gate: Gate | None) -> str:
+    """What the gate did, for people."""
+    if gate is None:
+        return "none"
+    if gate.is_open:
+        return f"open: t = {gate.t_statistic:.1f} on validation, above {gate.threshold:g}"
+    return f"closed, the model stays flat: t = {gate.t_statistic:.1f} on validation, not above {gate.threshold:g}"
 
 
 def summary_block(found: Evaluation) -> Block:

@@ -1,5 +1,6 @@
 """One training: learn on train, select on validation, look at test once, leave a run folder."""
 
+from dataclasses import asdict, replace
 from datetime import datetime
 
 from omegaconf import DictConfig, OmegaConf
@@ -8,6 +9,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import configure
 
 from regimegym.agents.checkpoint import save_model
+from regimegym.agents.gate import Gate
 from regimegym.common.errors import RunError
 from regimegym.training.board import Board
 from regimegym.training.callback import TrainingCallback
@@ -98,10 +100,11 @@ def learn(training: Training, board: Board, found: tuple[int, Tree] | None = Non
     board.layout()
     algorithm.set_logger(configure(str(folder.tensorboard), ["tensorboard"]))
     begun = 0 if found is None else found[0]
+    validator = Validator(training)
     with TrainingDisplay(header(training), settings.total_steps, console=Console(highlight=False)) as display:
         callback = TrainingCallback(
-            Validator(training),
-            lambda algorithm, step: _keep(training, algorithm),
+            validator,
+            lambda algorithm, step: _keep(training, algorithm, validator.t_statistic),
             settings.validate_every,
             settings.total_steps,
             display,
@@ -133,8 +136,10 @@ def learn(training: Training, board: Board, found: tuple[int, Tree] | None = Non
     return callback
 
 
-def _keep(training: Training, algorithm: BaseAlgorithm) -> str:
-    save_model(training.folder.model, algorithm, training.card)
+def _keep(training: Training, algorithm: BaseAlgorithm, t_statistic: float) -> str:
+    threshold = training.settings.gate
+    gate = None if threshold is None else asdict(Gate(float(threshold), t_statistic))
+    save_model(training.folder.model, algorithm, replace(training.card, gate=gate))
     return "model/"
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from regimegym.agents.gate import gate_statistic
 from regimegym.agents.policy import policy_of
 from regimegym.common.seeding import generator
 from regimegym.evaluate.baselines import run_baselines
@@ -35,6 +36,7 @@ class Validator:
         self._intervals = replace(
             training.evaluation.intervals, n_resamples=min(RESAMPLES, training.evaluation.intervals.n_resamples)
         )
+        self.t_statistic = 0.0  # of the newest look
         self._random_seed = training.random_seed
         # A random trader is compared at the agent's own number of trades, which is not known yet.
         self._baselines = {key: all_metrics(found) for key, found in runs.trajectories.items() if key != "random"}
@@ -44,6 +46,7 @@ class Validator:
         experiment = self._experiment
         policy = policy_of(algorithm.policy)
         (found,) = rollout(policy, experiment.tape, experiment.settings, experiment.split.validation)
+        self.t_statistic = gate_statistic(found.log_returns)
         draws = generator(self._random_seed, "validation-interval")
         ((own,), _) = log_return_intervals(found.log_returns[None], found.n_trades, self._intervals, draws)
         return Score({"agent": all_metrics(found), **self._baselines}, (own.low, own.high))

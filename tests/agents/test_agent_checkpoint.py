@@ -14,6 +14,7 @@ from stand_in import TinyVecEnv, sine_tape
 from regimegym.agents.build import build_agent
 from regimegym.agents.card import ModelCard, card_of
 from regimegym.agents.checkpoint import load_policy, load_policy_object, save_model
+from regimegym.agents.gate import FlatPolicy
 from regimegym.agents.policy import policy_of
 from regimegym.agents.settings import EnhancedDQNSettings, PPOSettings
 from regimegym.common.errors import ConfigError, MachineError, ModelError
@@ -37,7 +38,7 @@ def card_for(model, settings, network) -> ModelCard:
 @pytest.fixture
 def saved(tmp_path, env, tiny_network):
     """An EnhancedDQN in tmp_path/model."""
-    settings = EnhancedDQNSettings(learning_starts=16, batch_size=16, buffer_size=500)
+    settings = EnhancedDQNSettings(learning="sampled", learning_starts=16, batch_size=16, buffer_size=500)
     model = build_agent(settings, env, tiny_network, 1).learn(100)
     save_model(tmp_path / "model", model, card_for(model, settings, tiny_network))
     return tmp_path / "model"
@@ -78,7 +79,7 @@ def test_a_continuous_policy_comes_back(tmp_path, env, tiny_network):
 
 
 def test_saving_again_replaces_the_model_and_leaves_nothing_beside_it(saved, env, tiny_network):
-    settings = EnhancedDQNSettings()
+    settings = EnhancedDQNSettings(learning="sampled")
     model = build_agent(settings, env, tiny_network, 2)
     save_model(saved, model, card_for(model, settings, tiny_network))
     loaded, card = load_policy_object(saved)
@@ -143,20 +144,31 @@ def test_an_edited_card_is_named(saved):
 
 
 def test_another_format_is_named(saved):
-    edit(saved, format_version=3)
+    edit(saved, format_version=4)
     text = refused(saved)
-    assert "format version 1 or 2" in text
-    assert "format version 3" in text
+    assert "format version 1 or 2 or 3" in text
+    assert "format version 4" in text
 
 
-def test_a_model_of_the_first_format_still_loads(saved):
+@pytest.mark.parametrize(("version", "unknown"), [(1, ("decision", "gate")), (2, ("gate",))])
+def test_a_model_of_an_older_format_still_loads(saved, version, unknown):
     values = json.loads((saved / "model.json").read_text())
-    del values["decision"]
+    for name in unknown:
+        del values[name]
     (saved / "model.json").write_text(json.dumps(values))
-    resign(saved, format_version=1)
+    resign(saved, format_version=version)
     _, card = load_policy(saved)
     assert card.decision is None
-    assert card.format_version == 2
+    assert card.gate is None
+    assert card.format_version == 3
+
+
+def test_a_model_behind_a_closed_gate_comes_back_flat_unless_it_is_asked_bare(saved):
+    values = json.loads((saved / "model.json").read_text())
+    (saved / "model.json").write_text(json.dumps(values | {"gate": {"threshold": 1.5, "t_statistic": 0.3}}))
+    resign(saved)
+    assert isinstance(load_policy(saved)[0], FlatPolicy)
+    assert not isinstance(load_policy(saved, with_layers=False)[0], FlatPolicy)
 
 
 def test_a_foreign_json_is_named(saved):
@@ -204,14 +216,14 @@ def test_missing_and_unknown_tensors_are_named(saved):
 
 def test_a_card_that_does_not_fit_the_environment_is_refused(tiny_network):
     env = TinyVecEnv(sine_tape(n_features=2))
-    settings = EnhancedDQNSettings()
+    settings = EnhancedDQNSettings(learning="sampled")
     model = build_agent(settings, env, tiny_network, 1)
     with pytest.raises(ConfigError, match="2 features and 1 account fields, the card names 3 and 1"):
         card_for(model, settings, tiny_network)
 
 
 def test_a_folder_that_cannot_be_written_is_the_machines_fault(tmp_path, env, tiny_network):
-    settings = EnhancedDQNSettings()
+    settings = EnhancedDQNSettings(learning="sampled")
     model = build_agent(settings, env, tiny_network, 1)
     (tmp_path / "file").write_text("")
     with pytest.raises(MachineError, match="could not be written"):
@@ -227,7 +239,7 @@ def test_the_feature_hash_follows_names_order_and_scaler(saved):
 
 
 def test_a_full_disk_keeps_the_older_model_and_leaves_no_rest(monkeypatch, saved, env, tiny_network):
-    folder, settings = saved, EnhancedDQNSettings()
+    folder, settings = saved, EnhancedDQNSettings(learning="sampled")
     algorithm = build_agent(settings, env, tiny_network, 2)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 

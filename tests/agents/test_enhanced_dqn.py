@@ -17,7 +17,7 @@ from regimegym.agents.networks.settings import NetworkSettings
 from regimegym.agents.settings import EnhancedDQNSettings
 from regimegym.common.errors import ConfigError
 
-QUICK = EnhancedDQNSettings(learning_starts=64, batch_size=16, buffer_size=2000)
+QUICK = EnhancedDQNSettings(learning="sampled", learning_starts=64, batch_size=16, buffer_size=2000)
 MLP = NetworkSettings(kind="mlp", feature_width=32, memory_width=32)
 
 
@@ -114,7 +114,7 @@ def test_weight_decay_spares_biases_and_norms():
 def test_a_sine_is_traded_nearly_as_well_as_hindsight_would(kind):
     env = TinyVecEnv(sine_tape(), n_envs=8, cost=0.001)
     settings = EnhancedDQNSettings(
-        learning_starts=256, batch_size=32, gamma=0.9, epsilon_fraction=0.3, weight_decay=0.1
+        learning="sampled", learning_starts=256, batch_size=32, gamma=0.9, epsilon_fraction=0.3, weight_decay=0.1
     )
     network = replace(NetworkSettings(), kind=kind, feature_width=32, lstm_layers=1)
     model = EnhancedDQN(env, settings, network, 1).learn(3000)
@@ -133,7 +133,7 @@ def test_the_known_q_of_a_tiny_market_is_reached():
     growth = np.exp(0.01 * np.arange(300))
     features = np.ones((300, 1))
     env = TinyVecEnv(make_tape(growth, features, np.zeros(300), 1), n_envs=8, window=2, length=20)
-    settings = EnhancedDQNSettings(
+    settings = EnhancedDQNSettings(learning="sampled",
         learning_starts=100, batch_size=32, gamma=0.8, tau=0.05, weight_decay=0.0,
         scale_rewards=False, epsilon_end=0.5, updates_per_bar=0.25,
     )  # fmt: skip
@@ -152,6 +152,7 @@ def test_the_detector_beats_the_majority_class_on_planted_regimes():
     features = np.eye(4)[regimes] + 0.7 * rng.normal(size=(600, 4))
     env = TinyVecEnv(make_tape(np.full(600, 100.0), features, regimes, 1), n_envs=8)
     settings = EnhancedDQNSettings(
+        learning="sampled",
         learning_starts=64,
         batch_size=64,
         regime_loss_weight=1.0,

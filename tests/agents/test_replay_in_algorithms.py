@@ -23,7 +23,9 @@ from regimegym.replay.settings import ReplaySettings
 
 TAPE = sine_tape()
 CONTINUOUS = ActionSettings(mode="continuous", allow_short=True)
-QUICK = EnhancedDQNSettings(learning_starts=64, batch_size=16, buffer_size=2000, updates_per_bar=0.2)
+QUICK = EnhancedDQNSettings(
+    learning="sampled", learning_starts=64, batch_size=16, buffer_size=2000, updates_per_bar=0.2
+)
 
 
 def settings_of(action=ActionSettings()) -> EnvSettings:  # noqa: B008  frozen

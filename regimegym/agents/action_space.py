@@ -11,5 +11,15 @@ def require_discrete(agent: str, space: spaces.Space) -> None:
         raise ConfigError(
             "action-space",
             f"agent={agent} chooses among discrete actions, the environment wants {space}",
-            help=("env.action.mode=trade", "or env.action.mode=target", "or agent=ppo"),
+            help=("env.action.mode=trade", "or env.action.mode=target", "or agent=ppo, agent=sac"),
+        )
+
+
+def require_continuous(agent: str, space: spaces.Space) -> None:
+    """Raise ConfigError unless `space` holds real numbers, as `agent` needs it."""
+    if not isinstance(space, spaces.Box):
+        raise ConfigError(
+            "action-space",
+            f"agent={agent} chooses a continuous weight, the environment wants {space}",
+            help=("env.action.mode=continuous", "or agent=ppo"),
         )

@@ -6,15 +6,18 @@ from typing import Any
 
 import torch
 from gymnasium import spaces
-from sb3_contrib import QRDQN
+from sb3_contrib import QRDQN, MaskablePPO, RecurrentPPO
+from sb3_contrib.common.maskable.policies import MaskableMultiInputActorCriticPolicy
+from sb3_contrib.common.recurrent.policies import RecurrentMultiInputActorCriticPolicy
 from sb3_contrib.qrdqn.policies import MultiInputPolicy as QRDQNPolicy
-from stable_baselines3 import A2C, DQN, PPO
+from stable_baselines3 import A2C, DQN, PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy, MultiInputActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.dqn.policies import MultiInputPolicy as DQNPolicy
+from stable_baselines3.sac.policies import MultiInputPolicy as SACPolicy
 
-from regimegym.agents.action_space import require_discrete
+from regimegym.agents.action_space import require_continuous, require_discrete
 from regimegym.agents.enhanced_dqn import EnhancedDQN
 from regimegym.agents.enhanced_dqn_policy import EnhancedDQNPolicy
 from regimegym.agents.ensemble import EnsembleTrader
@@ -28,8 +31,11 @@ from regimegym.agents.settings import (
     DQNSettings,
     EnhancedDQNSettings,
     EnhancedQRDQNSettings,
+    MaskablePPOSettings,
     PPOSettings,
     QRDQNSettings,
+    RecurrentPPOSettings,
+    SACSettings,
 )
 from regimegym.common.errors import ConfigError
 from regimegym.common.registry import Registry
@@ -41,12 +47,24 @@ from regimegym.replay.settings import ReplaySettings
 
 @dataclass(frozen=True)
 class Kind:
-    """What belongs together under an agent's name."""
+    """What belongs together under an agent's name.
+
+    Attributes:
+        actions: what it can choose: `discrete`, `continuous` or `any`.
+    """
 
     settings: type[AgentSettings]
     algorithm: type[BaseAlgorithm]
     policy: type[BasePolicy]
     on_policy: bool = False
+    actions: str = "discrete"
+
+    def check_actions(self, space: spaces.Space) -> None:
+        """Raise ConfigError unless the algorithm can act in `space`."""
+        if self.actions == "discrete":
+            require_discrete(self.settings.name, space)
+        elif self.actions == "continuous":
+            require_continuous(self.settings.name, space)
 
 
 KINDS: Registry[Kind] = Registry("agent")
@@ -54,10 +72,13 @@ for _kind in (
     Kind(EnhancedDQNSettings, EnhancedDQN, EnhancedDQNPolicy),
     Kind(EnhancedQRDQNSettings, EnhancedDQN, EnhancedDQNPolicy),
     Kind(EnsembleSettings, EnsembleTrader, EnsemblePolicy),
-    Kind(PPOSettings, PPO, MultiInputActorCriticPolicy, on_policy=True),
-    Kind(A2CSettings, A2C, MultiInputActorCriticPolicy, on_policy=True),
+    Kind(PPOSettings, PPO, MultiInputActorCriticPolicy, on_policy=True, actions="any"),
+    Kind(A2CSettings, A2C, MultiInputActorCriticPolicy, on_policy=True, actions="any"),
+    Kind(RecurrentPPOSettings, RecurrentPPO, RecurrentMultiInputActorCriticPolicy, on_policy=True, actions="any"),
+    Kind(MaskablePPOSettings, MaskablePPO, MaskableMultiInputActorCriticPolicy, on_policy=True),
     Kind(DQNSettings, DQN, DQNPolicy),
     Kind(QRDQNSettings, QRDQN, QRDQNPolicy),
+    Kind(SACSettings, SAC, SACPolicy, actions="continuous"),
 ):
     KINDS.register(_kind.settings.name)(_kind)
 
@@ -79,8 +100,7 @@ def build_agent(
             nothing of such a replay.
     """
     kind = KINDS.get(settings.name)
-    if not kind.on_policy:
-        require_discrete(settings.name, env.action_space)
+    kind.check_actions(env.action_space)
     assert not isinstance(settings, EnhancedDQNSettings)  # has its own line below
     return kind.algorithm(
         policy=kind.policy,
@@ -133,6 +153,12 @@ def _(settings: QRDQNSettings, network: NetworkSettings) -> dict[str, Any]:
     return common | {"n_quantiles": settings.n_quantiles}
 
 
+@policy_arguments.register
+def _(settings: RecurrentPPOSettings, network: NetworkSettings) -> dict[str, Any]:
+    common = policy_arguments.dispatch(PPOSettings)(settings, network)
+    return common | {"lstm_hidden_size": settings.lstm_hidden_size, "n_lstm_layers": settings.n_lstm_layers}
+
+
 def build_policy(
     settings: AgentSettings,
     network: NetworkSettings,
@@ -153,7 +179,7 @@ def _no_learning(_progress_remaining: float) -> float:
 
 
 def _optimizer_arguments(settings: AgentSettings) -> dict[str, Any]:
-    if not isinstance(settings, DQNSettings):
+    if not isinstance(settings, DQNSettings | SACSettings):
         return {}
     return {
         "optimizer_class": torch.optim.AdamW,

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
+from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from sb3_contrib.qrdqn.policies import QRDQNPolicy
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
@@ -34,6 +36,11 @@ def _(policy: ActorCriticPolicy, observations: dict[str, Tensor]) -> Tensor | No
 
 
 @action_scores.register
+def _(policy: MaskableActorCriticPolicy, observations: dict[str, Tensor]) -> Tensor | None:
+    return policy.get_distribution(observations).distribution.probs  # type: ignore[union-attr]
+
+
+@action_scores.register
 def _(policy: DQNPolicy, observations: dict[str, Tensor]) -> Tensor | None:
     return policy.q_net(observations)
 
@@ -46,7 +53,9 @@ def _(policy: QRDQNPolicy, observations: dict[str, Tensor]) -> Tensor | None:
 class SB3Policy:
     """Any memoryless stable-baselines3 model, acting greedily.
 
-    Scores are action probabilities (PPO, A2C) or Q values (DQN, the mean quantile of QR-DQN).
+    Scores are action probabilities (PPO, A2C, MaskablePPO) or Q values (DQN, the mean quantile of
+    QR-DQN); none for continuous actions. MaskablePPO acts without masks: observations do not say
+    how much of a turnover budget is left. An order that the environment refuses is a HOLD there.
     """
 
     def __init__(self, model: BaseAlgorithm | BasePolicy) -> None:
@@ -63,6 +72,41 @@ class SB3Policy:
             action, _ = self.policy.predict(observations, deterministic=True)
             return Decision(action), None
         return Decision(scores.argmax(dim=1).cpu().numpy(), scores.cpu().numpy()), None
+
+
+Memory = tuple[Tensor, Tensor]  # hidden and cell state of the actor's LSTM, (layers, N, H) each
+
+
+class RecurrentPolicy:
+    """RecurrentPPO acting greedily; scores are action probabilities. Its `state` is the LSTM's memory."""
+
+    def __init__(self, policy: RecurrentActorCriticPolicy) -> None:
+        self.policy = policy
+
+    @torch.no_grad()
+    def act(
+        self, observations: Observations, state: Memory | None = None, episode_starts: np.ndarray | None = None
+    ) -> tuple[Decision, Memory]:
+        """See common.policy.Policy; accounts at an episode's start remember nothing."""
+        policy = self.policy
+        policy.set_training_mode(False)
+        n = len(observations["account"])
+        starts = np.zeros(n, np.float32) if episode_starts is None else episode_starts.astype(np.float32)
+        found, (hidden, cell) = policy.get_distribution(
+            to_tensors(observations, policy.device),  # type: ignore[arg-type]
+            self._nothing(n) if state is None else state,
+            torch.from_numpy(starts).to(policy.device),
+        )
+        if isinstance(policy.action_space, spaces.Box):
+            action = found.mode().cpu().numpy()
+            return Decision(action.clip(policy.action_space.low, policy.action_space.high)), (hidden, cell)
+        scores = found.distribution.probs.cpu().numpy()  # type: ignore[union-attr]
+        return Decision(scores.argmax(axis=1), scores), (hidden, cell)
+
+    def _nothing(self, n: int) -> Memory:
+        layers, _, width = self.policy.lstm_hidden_state_shape
+        empty = torch.zeros(layers, n, width, device=self.policy.device)
+        return empty, empty
 
 
 class EnhancedDQNPolicyAdapter:
@@ -113,6 +157,11 @@ class TabledQPolicy:
 def policy_of(policy: BasePolicy) -> Policy:
     """The common Policy around a policy object of any of our algorithms."""
     return SB3Policy(policy)
+
+
+@policy_of.register
+def _(policy: RecurrentActorCriticPolicy) -> Policy:
+    return RecurrentPolicy(policy)
 
 
 @policy_of.register

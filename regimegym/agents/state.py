@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sb3_contrib import RecurrentPPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 
@@ -119,9 +120,14 @@ def _optimizers(algorithm: BaseAlgorithm) -> dict[str, torch.optim.Optimizer]:
 
 
 def _loose_tensors(algorithm: BaseAlgorithm) -> dict[str, torch.Tensor]:
-    """Learned tensors outside of the policy: SAC's entropy coefficient."""
-    tensor = getattr(algorithm, "log_ent_coef", None)
-    return {} if tensor is None else {"log_ent_coef": tensor}
+    """Tensors outside of the policy: SAC's learned entropy coefficient, the accounts' memories of RecurrentPPO."""
+    found = {"log_ent_coef": getattr(algorithm, "log_ent_coef", None)}
+    if isinstance(algorithm, RecurrentPPO):
+        assert algorithm._last_lstm_states is not None
+        (found["actor_hidden"], found["actor_cell"]), (found["critic_hidden"], found["critic_cell"]) = (
+            algorithm._last_lstm_states
+        )
+    return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
 def _spaces(algorithm: BaseAlgorithm) -> dict[str, Any]:

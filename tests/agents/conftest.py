@@ -9,14 +9,18 @@ from regimegym.agents.settings import (
     A2CSettings,
     DQNSettings,
     EnhancedDQNSettings,
+    MaskablePPOSettings,
     PPOSettings,
     QRDQNSettings,
+    RecurrentPPOSettings,
 )
 
 QUICK_SETTINGS = {
     "enhanced_dqn": EnhancedDQNSettings(learning="sampled", learning_starts=64, batch_size=16, buffer_size=500),
     "ensemble": EnsembleSettings(learning="sampled", learning_starts=64, batch_size=16, buffer_size=500),
     "ppo": PPOSettings(n_steps=16, batch_size=32, n_epochs=1),
+    "recurrent_ppo": RecurrentPPOSettings(n_steps=16, batch_size=32, n_epochs=1, lstm_hidden_size=6),
+    "maskable_ppo": MaskablePPOSettings(n_steps=16, batch_size=32, n_epochs=1),
     "a2c": A2CSettings(n_steps=8),
     "dqn": DQNSettings(learning_starts=64, batch_size=16, buffer_size=200),
     "qrdqn": QRDQNSettings(learning_starts=64, batch_size=16, buffer_size=200, n_quantiles=5),

@@ -120,7 +120,12 @@ class TinyVecEnv(VecEnv):
         raise NotImplementedError
 
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
-        raise NotImplementedError
+        assert method_name == "action_masks"
+        return list(self.action_masks())
+
+    def action_masks(self) -> np.ndarray:
+        """(N, 3) bool; everything is allowed."""
+        return np.ones((self.num_envs, 3), dtype=bool)
 
     def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
         return [False] * self.num_envs

@@ -26,6 +26,20 @@ AGENTS = {
         "replay=regime",
     ],
     "dqn": ["agent=dqn", "agent.learning_starts=64"],
+    "sac": [
+        "agent=sac",
+        "env.action.mode=continuous",
+        "replay=regime",
+        "agent.learning_starts=64",
+        "agent.train_freq=4",
+    ],
+    "recurrent_ppo": [
+        "agent=recurrent_ppo",
+        "agent.n_steps=16",
+        "agent.batch_size=32",
+        "agent.lstm_hidden_size=8",
+        "agent.n_epochs=2",
+    ],
     "ppo": ["agent=ppo", "agent.n_steps=16", "agent.batch_size=32"],
 }
 

@@ -203,14 +203,18 @@ def usable_features(inputs: FeatureInputs, settings: FeatureSettings) -> list[Fe
             found=", ".join(sorted(inputs.available)) or "prices only",
             help=_advice({need for needs in lacking.values() for need in needs}),
         )
-    LOG.info("%s: %d features omitted for lack of input: %s", inputs.bars.symbol, len(lacking), listed)
+    share = f"{len(lacking)} of {len(features)} features"
+    LOG.info("%s: %s omitted for lack of input: %s", inputs.bars.symbol, share, listed)
     return [feature for feature in features if feature.name not in lacking]
 
 
 def _advice(needs: set[str]) -> tuple[str, ...]:
     """How to give what is missing, and how to do without it."""
     given = [f"'{text}'" for need, text in GIVEN_BY.items() if need in needs]
-    return (*([f"name the files: {' '.join(given)}"] if given else []), "or do without: features.missing=omit")
+    return (
+        *([f"name the files: {' '.join(given)}"] if given else []),
+        "or, in a training, do without: features.missing=omit",
+    )
 
 
 def _by_reason(lacking: Mapping[str, Sequence[str]]) -> str:

@@ -16,9 +16,10 @@ WORDS = (*FILES, "features=cross_asset", "features.missing=omit")
 OTHER = ("data=file", "data.path=other.csv")
 
 
-def write_bars(path: Path, random_seed: int, *, with_volume: bool) -> None:
+def write_bars(path: Path, random_seed: int, *, with_volume: bool, hours: int = 1) -> None:
     bars = random_walk_bars(1_600, random_seed, 0.01)
-    stamps = np.datetime_as_string(bars.timestamps.astype("datetime64[ns]").astype("datetime64[s]"))
+    times = bars.timestamps[0] + hours * (bars.timestamps - bars.timestamps[0])
+    stamps = np.datetime_as_string(times.astype("datetime64[ns]").astype("datetime64[s]"))
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["datetime", "open", "high", "low", "close", "volume"])
@@ -64,6 +65,14 @@ def test_a_model_trained_without_volume_is_evaluated_on_data_that_has_it(run):
     names = read(run / "model" / "model.json")["feature_names"]
     assert "volume_surge_10" not in names
     assert main(["evaluate", "run=run", *OTHER, "context=default", "context.others=[own.csv]"]) == 0
+
+
+def test_bars_of_another_length_are_warned_of(run, capsys):
+    write_bars(Path("slow.csv"), 4, with_volume=True, hours=4)
+    words = ["data=file", "data.path=slow.csv", "context=default", "context.others=[other.csv]"]
+    assert main(["evaluate", "run=run", *words]) == 0
+    said = capsys.readouterr().err
+    assert "warning  the model was trained on bars of 1h and is evaluated on bars of 4h" in said
 
 
 def test_data_that_lacks_what_a_feature_of_the_model_needs_is_refused_by_name(run, capsys):

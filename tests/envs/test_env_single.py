@@ -100,14 +100,14 @@ def test_whoever_looks_at_a_part_of_an_observation_keeps_it(tape, observation, h
         if k in (3, 40):  # one of the first room and one of the second; all the others are let go
             name = "account" if k == 3 else ("market" if observation == "window" else "row")
             kept.append(hold(seen[name]))
-            copies.append(np.array(kept[-1]))
+            copies.append(np.asarray(kept[-1]).copy())
         del seen
     env.reset(seed=1)
     steps(env, [SELL, BUY, HOLD] * 19)
     env.reset(seed=2)
     steps(env, [SELL, BUY, HOLD] * 19)
     for one, other in zip(kept, copies, strict=True):
-        np.testing.assert_array_equal(np.array(one), other)
+        np.testing.assert_array_equal(np.asarray(one), other)
 
 
 def test_room_that_nobody_looks_at_any_more_is_used_again(tape):

@@ -100,7 +100,7 @@ def read_table(
 
 def _check_file(path: Path) -> None:
     if path.is_dir():
-        raise DataError("is-a-folder", f"{path} is a folder", needed="a file", help=_files_in(path))
+        raise DataError("is-a-folder", f"{path} is a folder", needed="a file", found=_files_in(path))
     if path.suffix.lower() not in TEXT + PARQUET:
         raise DataError(
             "unknown-extension",
@@ -117,10 +117,10 @@ def _check_file(path: Path) -> None:
         )
 
 
-def _files_in(folder: Path) -> tuple[str, ...]:
-    """How to name the files that `folder` holds, where it holds any."""
+def _files_in(folder: Path) -> str | None:
+    """The first files in `folder` that could be read, None where there is none."""
     names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in TEXT + PARQUET)
-    return (f"it holds {', '.join(names[:3])}{' …' if len(names) > 3 else ''}",) if names else ()
+    return f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''} in it" if names else None
 
 
 def _read_csv(

@@ -412,7 +412,7 @@ def test_a_folder_is_no_file_and_says_what_it_holds(tmp_path):
         write(tmp_path, table(), name)
     with pytest.raises(DataError, match="is a folder") as error:
         load_bars(tmp_path)
-    assert (error.value.name, error.value.help) == ("is-a-folder", ("it holds a.parquet, b.csv",))
+    assert (error.value.name, error.value.found) == ("is-a-folder", "a.parquet, b.csv in it")
 
 
 def test_an_unknown_time_zone_is_refused_even_where_the_times_say_theirs(tmp_path):

@@ -27,7 +27,7 @@ check: lint types
 test: check
 	@# numba does not notice a change in a file that its compiled file imports.
 	@find regimegym -name "*.nb[ic]" -delete
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

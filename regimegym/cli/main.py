@@ -7,12 +7,13 @@ from importlib.metadata import version
 from rich.console import Console
 
 from regimegym.cli.messages import config_error_from_hydra, render_error
+from regimegym.cli.notes import notes_on_stderr
 from regimegym.common.errors import ConfigError, nearest_name
 
 COMMANDS = {
     "train": "train an agent on the training bars, select it on validation, test it once",
     "evaluate": "evaluate a trained run again: baselines, intervals, costs, report",
-    "data": "check prices before anything is trained on them",
+    "data": "check, repair and download prices; audit for look-ahead; synthetic worlds",
     "bench": "measured speed and memory, side by side with other projects",
 }
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
@@ -43,7 +44,8 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     console = Console(stderr=True, highlight=False)
     try:
-        return _dispatch(words)
+        with notes_on_stderr():
+            return _dispatch(words)
     except Exception as error:  # what is no mistake of the user is raised again
         mistake = config_error_from_hydra(error, words)
         if mistake is None:

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from regimegym.envs.actions import ActionTranslator
-from regimegym.envs.observation import ACCOUNT_FIELDS, write_account_blocks
+from regimegym.envs.observation import seen_age, seen_return, seen_weight
 from regimegym.envs.settings import EnvSettings
 from regimegym.envs.state import (
     ACCOUNT_ROWS,
@@ -46,7 +46,6 @@ WEIGHT, GAIN, HELD, DRAWDOWN, TARGET = range(len(PACKED))
 RING = len(PACKED)  # first word of the ring of recent trades
 BITS = 24  # whole numbers below 2²⁴ are exact in float32
 LIQUIDATED = -1.0
-CHUNK = 56  # accounts that are unpacked at once to be looked at; seven cache lines, see field_rows
 
 # Places in AccountCodec.places, −1 where the settings do not need the column.
 N_WORDS, RING_LENGTH, AGE, SPENT, MEAN, SQUARE, MONEY = range(7)
@@ -91,11 +90,9 @@ class AccountCodec:
         _unpack(bars, references, packed, self.places, self.known_targets, self.numbers, accounts.values, accounts.ring)
         return accounts
 
-    def blocks(self, bars: np.ndarray, references: np.ndarray, packed: np.ndarray) -> np.ndarray:
-        """(N, K) float32, the account blocks that were observed there, to rounding."""
-        out = np.empty((len(packed), len(ACCOUNT_FIELDS)), np.float32)
-        _blocks(bars, references, packed, self.places, self.known_targets, self.numbers, out)
-        return out
+    def write_blocks(self, packed: np.ndarray, out: np.ndarray) -> None:
+        """The account blocks that were observed of accounts packed (N, S), to rounding, into `out` (N, K) float32."""
+        _write_blocks(packed, self.places, self.known_targets, self.numbers[0], out)
 
     def fits(self, settings: EnvSettings) -> bool:
         """Whether accounts under `settings` lose nothing in this codec."""
@@ -188,7 +185,7 @@ def _unpack(
     accounts: np.ndarray,
     ring: np.ndarray,
 ) -> None:
-    """Into `accounts` and `ring`, which are zeros; a ring of no rows is left out."""
+    """Into `accounts` and `ring`, which are zeros."""
     max_leverage, lot, _ = numbers
     for i in range(len(packed)):
         close, drawdown = bars[references[i]].close, np.float64(packed[i, DRAWDOWN])
@@ -221,15 +218,14 @@ def _unpack(
 
 @njit(cache=True, error_model="numpy")
 def _unpack_ring(packed: np.ndarray, i: int, decisions: int, places: np.ndarray, ring: np.ndarray) -> float:
-    """Set bits of account i, written into its ring where there is one."""
+    """Set bits of account i, written into its ring."""
     length, n_trades = places[RING_LENGTH], 0
     for k in range(places[N_WORDS]):
         word = int(packed[i, RING + k])
         n_trades += _count_bits(word)
-        if ring.shape[0] > 0:
-            for j in range(BITS):
-                if word >> j & 1:
-                    ring[i, (decisions + k * BITS + j) % length] = 1
+        for j in range(BITS):
+            if word >> j & 1:
+                ring[i, (decisions + k * BITS + j) % length] = 1
     return float(n_trades)
 
 
@@ -255,21 +251,17 @@ def _known(target: float, known_targets: np.ndarray) -> float:
 
 
 @njit(cache=True, error_model="numpy")
-def _blocks(
-    bars: np.ndarray,
-    references: np.ndarray,
-    packed: np.ndarray,
-    places: np.ndarray,
-    known_targets: np.ndarray,
-    numbers: tuple,
-    out: np.ndarray,
+def _write_blocks(
+    packed: np.ndarray, places: np.ndarray, known_targets: np.ndarray, max_leverage: float, out: np.ndarray
 ) -> None:
-    accounts = np.zeros((len(ACCOUNT_ROWS), CHUNK))
-    no_ring = np.empty((0, 0), np.uint8)
-    for start in range(0, len(packed), CHUNK):
-        part = slice(start, start + CHUNK)
-        rows = references[part]
-        for i in range(len(rows)):  # touched first, so that the processor waits for many bars at once
-            accounts[CASH, i] = bars[rows[i]].close
-        _unpack(bars, rows, packed[part], places, known_targets, numbers, accounts, no_ring)
-        write_account_blocks(bars, rows, accounts, places[RING_LENGTH], out[part])
+    """What write_account_blocks writes of the unpacked accounts; everything that is seen stands in the words."""
+    for i in range(len(packed)):
+        exposure, n_trades = np.float64(packed[i, WEIGHT]), 0
+        for k in range(places[N_WORDS]):
+            n_trades += _count_bits(int(packed[i, RING + k]))
+        out[i, 0] = seen_weight(exposure)
+        out[i, 1] = seen_return(np.float64(packed[i, GAIN]), exposure)
+        out[i, 2] = seen_age(max(0.0, np.float64(packed[i, HELD])), exposure)
+        out[i, 3] = min(np.float64(packed[i, DRAWDOWN]), 1.0)
+        out[i, 4] = seen_weight(_known(np.float64(packed[i, TARGET]) * max_leverage, known_targets))
+        out[i, 5] = n_trades / places[RING_LENGTH]

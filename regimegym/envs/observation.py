@@ -74,14 +74,32 @@ def write_account_blocks(bars: Any, rows: np.ndarray, accounts: np.ndarray, wind
             i = np.uint64(first + j)
             units, peak = accounts[UNITS, i], accounts[PEAK_EQUITY, i]
             gain = bars[np.uint64(rows[i])].close / (accounts[ENTRY_PRICE, i] if units != 0 else 1.0) - 1
-            bent = hyperbolic_tangent(RETURN_GAIN * (gain if units > 0 else -gain))
-            age = AGES[np.uint64(min(accounts[BARS_HELD, i], float(LONG_HOLD)))]
-            room[0, j] = min(max(accounts[EXPOSURE, i], -MOST_EXPOSURE), MOST_EXPOSURE)
-            room[1, j] = bent if units != 0 else 0.0
-            room[2, j] = age if units != 0 else 0.0
+            room[0, j] = seen_weight(accounts[EXPOSURE, i])
+            room[1, j] = seen_return(gain, units)
+            room[2, j] = seen_age(accounts[BARS_HELD, i], units)
             room[3, j] = min((peak - accounts[EQUITY, i]) / peak, 1.0)
-            room[4, j] = min(max(accounts[LAST_TARGET, i], -MOST_EXPOSURE), MOST_EXPOSURE)
+            room[4, j] = seen_weight(accounts[LAST_TARGET, i])
             room[5, j] = accounts[RECENT_TRADES, i] / window
         for j in range(n):
             for field in range(len(ACCOUNT_FIELDS)):
                 out[np.uint64(first + j), field] = room[field, j]
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def seen_weight(weight: float) -> float:
+    """An exposure or a target as it is observed."""
+    return min(max(weight, -MOST_EXPOSURE), MOST_EXPOSURE)
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def seen_return(gain: float, side: float) -> float:
+    """The observed return of a position, `gain` = close / entry price − 1; `side` has the sign of its units."""
+    bent = hyperbolic_tangent(RETURN_GAIN * (gain if side > 0 else -gain))
+    return bent if side != 0 else 0.0
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def seen_age(bars_held: float, side: float) -> float:
+    """The observed age of a position, in [0, 1]."""
+    age = AGES[np.uint64(min(bars_held, float(LONG_HOLD)))]
+    return age if side != 0 else 0.0

@@ -54,9 +54,9 @@ class RecordedSource:
             return steps[0]
         return RecordedStep(*(np.concatenate(part) for part in zip(*steps, strict=True)))
 
-    def blocks(self, references: np.ndarray, packed: np.ndarray) -> np.ndarray:
-        """(N, K) float32, the account blocks that were observed at the references (N,)."""
-        return self.codec.blocks(self._batches[0].bars, references, packed)
+    def write_blocks(self, packed: np.ndarray, out: np.ndarray) -> None:
+        """See AccountCodec.write_blocks."""
+        self.codec.write_blocks(packed, out)
 
     def accounts(self, references: np.ndarray, packed: np.ndarray) -> Accounts:
         """N accounts in units of their equity, ready for envs.outcomes; see AccountCodec.unpack."""

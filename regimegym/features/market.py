@@ -173,8 +173,8 @@ def _mismatch(expected: Sequence[str], found: Sequence[str]) -> ModelError:
     return ModelError(
         "feature-mismatch",
         f"the data's features are not the model's ({'; '.join(parts) or 'other order'})",
-        needed=", ".join(expected),
-        found=", ".join(found),
+        needed=f"the {len(expected)} features of the model",
+        found=f"{len(found)} features",
         nearest=nearest_name(missing[0], extra) if missing else None,
         help=("use the feature settings of the model's run",),
     )

@@ -160,10 +160,10 @@ def compute_columns(
         if on_column is not None:
             on_column(i, len(features), feature.name)
         column[:] = feature.compute(inputs)
+        _check_finite(column[warm_up:], feature.name, warm_up)
         inputs.put_column(feature.name, column)
     values[:, :warm_up] = np.nan
     names = tuple(feature.name for feature in features)
-    _check_finite(values, names, warm_up)
     return FeatureTable(inputs.bars.timestamps, values.T, names, warm_up)
 
 
@@ -203,14 +203,18 @@ def usable_features(inputs: FeatureInputs, settings: FeatureSettings) -> list[Fe
             found=", ".join(sorted(inputs.available)) or "prices only",
             help=_advice({need for needs in lacking.values() for need in needs}),
         )
-    LOG.info("%s: %d features omitted for lack of input: %s", inputs.bars.symbol, len(lacking), listed)
+    share = f"{len(lacking)} of {len(features)} features"
+    LOG.info("%s: %s omitted for lack of input: %s", inputs.bars.symbol, share, listed)
     return [feature for feature in features if feature.name not in lacking]
 
 
 def _advice(needs: set[str]) -> tuple[str, ...]:
     """How to give what is missing, and how to do without it."""
     given = [f"'{text}'" for need, text in GIVEN_BY.items() if need in needs]
-    return (*([f"name the files: {' '.join(given)}"] if given else []), "or do without: features.missing=omit")
+    return (
+        *([f"name the files: {' '.join(given)}"] if given else []),
+        "or, in a training, do without: features.missing=omit",
+    )
 
 
 def _by_reason(lacking: Mapping[str, Sequence[str]]) -> str:
@@ -224,11 +228,12 @@ def _by_reason(lacking: Mapping[str, Sequence[str]]) -> str:
     )
 
 
-def _check_finite(values: np.ndarray, names: tuple[str, ...], warm_up: int) -> None:
-    for column, name in zip(values, names, strict=True):
-        if not np.isfinite(column[warm_up:].sum()):  # a sum that overflows is looked at more closely
-            bad = np.flatnonzero(~np.isfinite(column[warm_up:]))
-            if not len(bad):
-                continue
-            row = warm_up + int(bad[0])
-            raise DataError("feature-not-finite", f"feature '{name}' is {column[row]} on row {row}, after its warm-up")
+def _check_finite(known: np.ndarray, name: str, warm_up: int) -> None:
+    """Refuse a column of which the rows behind the warm-up are not finite; while they are still in the cache."""
+    if not np.isfinite(known.sum()):  # a sum that overflows is looked at more closely
+        bad = np.flatnonzero(~np.isfinite(known))
+        if len(bad):
+            row = int(bad[0])
+            raise DataError(
+                "feature-not-finite", f"feature '{name}' is {known[row]} on row {warm_up + row}, after its warm-up"
+            )

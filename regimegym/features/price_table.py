@@ -21,7 +21,7 @@ from regimegym.features.text_table import (
     read_text,
     why_no_number,
 )
-from regimegym.features.timestamps import NAT, Times, epoch_to_times, localise, text_to_times
+from regimegym.features.timestamps import NAT, Times, check_timezone, epoch_to_times, localise, text_to_times
 from regimegym.features.validation import Broken, Origin
 
 TEXT = (".csv", ".txt", ".tsv")
@@ -88,6 +88,7 @@ def read_table(
     Raises as `read_prices`.
     """
     known = find_dialect(dialect)
+    check_timezone(timezone)
     _check_file(path)
     try:
         if path.suffix.lower() in PARQUET:
@@ -98,6 +99,8 @@ def read_table(
 
 
 def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise DataError("is-a-folder", f"{path} is a folder", needed="a file", found=_files_in(path))
     if path.suffix.lower() not in TEXT + PARQUET:
         raise DataError(
             "unknown-extension",
@@ -109,9 +112,15 @@ def _check_file(path: Path) -> None:
         neighbours = [p.name for p in folder.iterdir()] if folder.is_dir() else []
         raise DataError(
             "missing-file",
-            f"there is no file {path}" if not path.is_dir() else f"{path} is a folder",
+            f"there is no file {path}",
             nearest=nearest_name(path.name, neighbours),
         )
+
+
+def _files_in(folder: Path) -> str | None:
+    """The first files in `folder` that could be read, None where there is none."""
+    names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in TEXT + PARQUET)
+    return f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''} in it" if names else None
 
 
 def _read_csv(

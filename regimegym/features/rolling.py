@@ -3,34 +3,37 @@
 import numpy as np
 from numba import njit
 
+CHUNK = 512  # windows that are added up side by side: each in its own order, from the oldest value on
+
 
 @njit(cache=True)
 def rolling_sum(values: np.ndarray, window: int) -> np.ndarray:
     """Sum of the last `window` values (T,), each window added up anew; NaN before it is full."""
     out = np.full(len(values), np.nan)
-    for t in range(window - 1, len(values)):
-        total = 0.0
-        for i in range(t - window + 1, t + 1):
-            total += values[i]
-        out[t] = total
+    for first in range(window - 1, len(values), CHUNK):
+        total = out[first : first + CHUNK]
+        total[:] = 0.0
+        for start in range(first - window + 1, first + 1):
+            part = values[start : start + len(total)]
+            for i in range(len(total)):
+                total[i] += part[i]
     return out
 
 
 @njit(cache=True)
 def rolling_mean_sd(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation (ddof 0) of the last `window` values (T,); NaN before it is full."""
-    mean = np.full(len(values), np.nan)
+    mean = rolling_sum(values, window) / window
     sd = np.full(len(values), np.nan)
-    for t in range(window - 1, len(values)):
-        total = 0.0
-        for i in range(t - window + 1, t + 1):
-            total += values[i]
-        centre = total / window
-        squares = 0.0
-        for i in range(t - window + 1, t + 1):
-            squares += (values[i] - centre) ** 2
-        mean[t] = centre
-        sd[t] = np.sqrt(squares / window)
+    for first in range(window - 1, len(values), CHUNK):
+        squares, centre = sd[first : first + CHUNK], mean[first : first + CHUNK]
+        squares[:] = 0.0
+        for start in range(first - window + 1, first + 1):
+            part = values[start : start + len(squares)]
+            for i in range(len(squares)):
+                squares[i] += (part[i] - centre[i]) ** 2
+        for i in range(len(squares)):
+            squares[i] = np.sqrt(squares[i] / window)
     return mean, sd
 
 

@@ -133,7 +133,7 @@ def chronological_split(n_rows: int, first_row: int, settings: SplitSettings, pu
             f"{n_rows:,} bars are too few for train, validation and test of at least {least:,} bars each",
             needed=f"{needed:,} bars in total ({first_row:,} of warm-up, twice {purge:,} between the parts)",
             found=f"{n_rows:,} bars",
-            help=("use more bars, or a shorter env.episode.window",),
+            help=("use more bars, or a shorter env.episode.length",),
         )
     return split
 

@@ -132,17 +132,22 @@ def _has_zone(text: str) -> bool:
     return bool(HAS_ZONE.search(text)) and (":" in text or not re.search(r"\d-\d{4}$", text))
 
 
+def check_timezone(timezone: str) -> None:
+    """Raise ConfigError `unknown-timezone` unless `timezone` is UTC or a name of the IANA list."""
+    if timezone.upper() != "UTC" and timezone not in zoneinfo.available_timezones():
+        near = nearest_name(timezone, zoneinfo.available_timezones())
+        raise ConfigError("unknown-timezone", f"there is no time zone '{timezone}'", nearest=near)
+
+
 def localise(naive: np.ndarray, timezone: str) -> Times:
     """Wall-clock nanoseconds (T,) of `timezone` to UTC; NAT stays.
 
     The hour that autumn has twice is told apart where the file repeats it; raises ConfigError
     `unknown-timezone`.
     """
+    check_timezone(timezone)
     if timezone.upper() == "UTC":
         return Times(naive, zoned=False, walls=naive.view("datetime64[ns]"))
-    if timezone not in zoneinfo.available_timezones():
-        near = nearest_name(timezone, zoneinfo.available_timezones())
-        raise ConfigError("unknown-timezone", f"there is no time zone '{timezone}'", nearest=near)
     wall = pd.DatetimeIndex(naive.view("datetime64[ns]"))
     local = np.array(wall.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT").asi8)
     unclear = np.flatnonzero((local == NAT) & (naive != NAT))

@@ -21,8 +21,8 @@ END_BIT, STEPS_BIT = 3, 4  # of word BITS: regime + 1 below, whether it terminat
 FIRST_SLOT, CAPACITY, HEAD, COUNT = range(4)  # columns of `groups`
 N_LABELS = 5  # UNKNOWN and the four regimes, as rows of statistics
 DRAWN, AGE, UPDATED, ERROR = range(4)  # columns of `statistics`, sums since they were read
-NOW, LATER, SLOT, GENERATION, LABEL = range(5)  # rows of the whole numbers that are drawn
-UNSUPPORTED = 1
+NOW, LATER, SLOT, GENERATION = range(4)  # rows of the whole numbers that are drawn
+UNSUPPORTED = -1
 
 
 class Memory(NamedTuple):
@@ -245,6 +245,7 @@ def sample(
     floats: np.ndarray,
     packed: np.ndarray,
     actions: np.ndarray,
+    labels: np.ndarray,
 ) -> int:
     """Draw B transitions and copy them out.
 
@@ -253,13 +254,15 @@ def sample(
         uniforms: (B + 1,) in [0, 1): the allocation's, then one of each draw.
         beta, balanced: of the importance weights.
         powers: (n + 1,) γ^k.
-        numbers: (5, B) int64, rows NOW … LABEL: references of the decisions and of what is
-            bootstrapped from, slots, generations, regimes.
+        numbers: (4, B) int64, rows NOW … GENERATION: references of the decisions and of what is
+            bootstrapped from, slots, generations.
         floats: (4, B) float32: returns, discounts, terminated, importance weights.
-        packed: (2, B, S) int32 words, the accounts there. actions: (B, A) int32 words.
+        packed: (2, B, S) float32, the accounts there. actions: (B, A) int32 words.
+        labels: (B,) int64 regimes.
 
     Returns:
-        0, or UNSUPPORTED where no group that holds anything has weight.
+        How many rewards every one of them summed, 0 where that differs; UNSUPPORTED where no group
+        that holds anything has weight.
     """
     store = opened(memory)
     shares, n_actions, size = shares_of(store, weights), actions.shape[1], packed.shape[2]
@@ -288,22 +291,24 @@ def sample(
     for b in range(numbers.shape[1]):
         # Only touched, so that the processor waits for many rows at once: for both cache lines of each.
         numbers[GENERATION, b] = store.words[numbers[SLOT, b], BORN]
-        numbers[LABEL, b] = store.words[numbers[SLOT, b], first + 2 * size - 1]
+        labels[b] = store.words[numbers[SLOT, b], first + 2 * size - 1]
+    all_steps = store.words[numbers[SLOT, 0], BITS] >> STEPS_BIT
     for b in range(numbers.shape[1]):
         slot = numbers[SLOT, b]
-        held = store.words[slot]
+        held, real = store.words[slot], store.floats[slot]
         steps, label = held[BITS] >> STEPS_BIT, held[BITS] & 7
-        numbers[LABEL, b] = label - 1
+        all_steps = all_steps if steps == all_steps else 0
+        labels[b] = label - 1
         numbers[NOW, b], numbers[LATER, b] = held[REFERENCE], held[REFERENCE] + steps
-        floats[0, b], floats[1, b] = store.floats[slot, RETURN], powers[steps]
+        floats[0, b], floats[1, b] = real[RETURN], powers[steps]
         floats[2, b] = held[BITS] >> END_BIT & 1
         for k in range(n_actions):
             actions[b, k] = held[ACTION + k]
         for k in range(size):
-            packed[0, b, k], packed[1, b, k] = held[first + k], held[first + size + k]
+            packed[0, b, k], packed[1, b, k] = real[first + k], real[first + size + k]
         store.statistics[label, DRAWN] += 1
         store.statistics[label, AGE] += store.clock[0] - held[BORN]
-    return 0
+    return all_steps
 
 
 @njit(cache=True, error_model="numpy")

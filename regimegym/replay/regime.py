@@ -18,6 +18,7 @@ from regimegym.common.regimes import N_REGIMES, REGIMES, Regime
 from regimegym.features.tape import MarketTape
 from regimegym.replay import kernels
 from regimegym.replay.kernels import CAPACITY, COUNT, Pending
+from regimegym.replay.rooms import Drawn, Room, Rooms, batch_room
 from regimegym.replay.samples import RegimeUse, ReplayBatch, Transitions
 from regimegym.replay.settings import ReplaySettings
 from regimegym.replay.sources import StepSource, WindowSource
@@ -97,7 +98,11 @@ class RegimeReplayBuffer(ReplayBuffer):
         self._pending = new_pending(n_envs, n_steps, self._n_words, gamma)
         self._can_cut = bool((self._weights == 0).any())
         self._warned: set[int] = set()
-        self._gather: Callable[[Sequence[MarketTape], np.ndarray], tuple[Tensor, Tensor]] | None = None
+        self._rooms = Rooms(self._new_room)
+        self._n_fields = 0  # K; observations that are kept whole have no account block apart
+        if self.source.tapes:
+            self._n_fields = observation_space["account"].shape[0]  # type: ignore[index]
+        self._gather: Callable[[Sequence[MarketTape], np.ndarray, int], tuple[Tensor, Tensor]] | None = None
         if isinstance(observation_space, spaces.Dict) and "market" in observation_space.spaces and self.source.tapes:
             window = (observation_space["market"].shape or (0,))[0]
             self._gather = windows_of(self.settings.tape_device, window, self.device).pair
@@ -201,24 +206,23 @@ class RegimeReplayBuffer(ReplayBuffer):
         Raises:
             RegimeGymError: the buffer is empty, or holds only regimes of weight zero.
         """
-        numbers, floats, packed, action = self._draw(batch_size)
-        references = numbers[: kernels.SLOT]
-        market, next_market = self._windows(references)
-        account, next_account = self._blocks(references, packed)
-        reward_n, discount, terminated, weights = self._tensor(floats).unbind(0)
+        drawn = self._draw(batch_size)
+        market, next_market = self._windows(drawn)
+        account, next_account, action, reward_n, discount, terminated, weights, regime = self._shown(drawn)
         return ReplayBatch(
             market, account, action, reward_n, next_market, next_account, discount, terminated,
-            self._tensor(numbers[kernels.LABEL]), weights, numbers[kernels.SLOT], numbers[kernels.GENERATION],
-            references, packed,
+            regime, weights, drawn.numbers[kernels.SLOT], drawn.numbers[kernels.GENERATION],
+            drawn.numbers[: kernels.SLOT], drawn.packed,
         )  # fmt: skip
 
     def sample(  # type: ignore[override]
         self, batch_size: int, env: VecNormalize | None = None
     ) -> DictReplayBufferSamples | ReplayBufferSamples:
         """Stable-baselines3's form of `draw`: discounts γⁿ instead of γ, no importance weights."""
-        numbers, floats, packed, action = self._draw(batch_size)
-        reward_n, discount, terminated, _ = self._tensor(floats)[:, :, None].unbind(0)
-        now, later = self._observations(numbers[: kernels.SLOT], packed, env)
+        drawn = self._draw(batch_size)
+        _, _, action, reward_n, discount, terminated, _, _ = self._shown(drawn)
+        reward_n, discount, terminated = reward_n[:, None], discount[:, None], terminated[:, None]
+        now, later = self._observations(drawn, env)
         if env is not None:
             reward_n = self._tensor(self._normalize_reward(reward_n.cpu().numpy(), env))
         actions = action[:, None] if self._is_discrete else action
@@ -313,11 +317,11 @@ class RegimeReplayBuffer(ReplayBuffer):
     def _hold(self, memory: kernels.Memory) -> None:
         self._memory, self._store = memory, kernels.opened(memory)
 
-    def _draw(self, batch_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, Tensor]:
-        """Numbers (5, B), floats (4, B) and packed (2, B, S) of kernels.sample, and the actions."""
-        numbers, floats = np.empty((5, batch_size), np.int64), np.empty((4, batch_size), np.float32)
+    def _draw(self, batch_size: int) -> Drawn:
+        room = self._rooms.take(batch_size)
+        blocks, action, words, floats, labels = room.arrays
+        numbers = np.empty((4, batch_size), np.int64)
         packed = np.empty((2, batch_size, self.source.size), np.float32)
-        actions = np.empty((batch_size, self.action_dim), np.int32)
         outcome = kernels.sample(
             self._memory,
             self._weights,
@@ -327,8 +331,9 @@ class RegimeReplayBuffer(ReplayBuffer):
             self._pending.powers,
             numbers,
             floats,
-            packed.view(np.int32),
-            actions,
+            packed,
+            words,
+            labels,
         )
         if outcome == kernels.UNSUPPORTED and self.size() == 0:
             raise RegimeGymError("empty-replay", "cannot sample from an empty replay buffer")
@@ -341,8 +346,19 @@ class RegimeReplayBuffer(ReplayBuffer):
             )
         if self._can_cut:
             self._warn_of_cut_support()
-        action = self._tensor(actions[:, 0].astype(np.int64) if self._is_discrete else actions.view(np.float32))
-        return numbers, floats, packed, action
+        if self._is_discrete:
+            action[:] = words[:, 0]
+        if self._n_fields:
+            self.source.write_blocks(packed.reshape(-1, self.source.size), blocks)
+        return Drawn(numbers, packed, outcome, room)
+
+    def _new_room(self, batch_size: int) -> Room:
+        return batch_room(batch_size, self._n_fields, self.action_dim, self._is_discrete)
+
+    def _shown(self, drawn: Drawn) -> Sequence[Tensor]:
+        """Both account blocks, action, return, discount, terminated, importance weight and regime on the device."""
+        tensors = drawn.room.tensors
+        return tensors if self.device.type == "cpu" else [tensor.to(self.device) for tensor in tensors]
 
     def _warn_of_cut_support(self) -> None:
         for g in np.flatnonzero((self._weights == 0) & (self._store.groups[:, COUNT] > 0)).tolist():
@@ -354,29 +370,25 @@ class RegimeReplayBuffer(ReplayBuffer):
                     REGIMES[g].name,
                 )
 
-    def _windows(self, references: np.ndarray) -> Sequence[Tensor]:
+    def _windows(self, drawn: Drawn) -> Sequence[Tensor]:
         if self._gather is None:
             raise DataError("no-windows", "windows can be drawn only of environments on a tape that observe them")
-        return self._gather(self.source.tapes, references)
+        return self._gather(self.source.tapes, drawn.numbers[: kernels.SLOT], drawn.ahead)
 
-    def _blocks(self, references: np.ndarray, packed: np.ndarray) -> Sequence[Tensor]:
-        blocks = self.source.blocks(references.reshape(-1), packed.reshape(-1, self.source.size))
-        return self._tensor(blocks).view(2, -1, blocks.shape[1]).unbind(0)
-
-    def _observations(self, references: np.ndarray, packed: np.ndarray, env: VecNormalize | None) -> list[Any]:
+    def _observations(self, drawn: Drawn, env: VecNormalize | None) -> list[Any]:
         """Both observations of a batch as tensors."""
         if self.source.tapes:
-            parts = {"account": self._blocks(references, packed)}
+            parts: dict[str, Sequence[Tensor]] = {"account": self._shown(drawn)[:2]}
             if self._gather is not None:
-                parts["market"] = self._windows(references)
+                parts["market"] = self._windows(drawn)
             else:
-                parts["row"] = self._tensor(references[:, :, None]).unbind(0)
+                parts["row"] = self._tensor(drawn.numbers[: kernels.SLOT, :, None]).unbind(0)
             found: list[Any] = [{key: both[k] for key, both in parts.items()} for k in range(2)]
             if env is None:
                 return found
             found = [{key: tensor.cpu().numpy() for key, tensor in one.items()} for one in found]
         else:
-            found = [self.source.observations(packed[k]) for k in range(2)]
+            found = [self.source.observations(drawn.packed[k]) for k in range(2)]
         found = [self._normalize_obs(one, env) for one in found]
         return [
             {key: self._tensor(value) for key, value in one.items()} if isinstance(one, dict) else self._tensor(one)

@@ -34,8 +34,8 @@ class StepSource(Protocol):
         """The Step that was just taken, seen as `obs`, `next_obs` and `infos`."""
         ...
 
-    def blocks(self, references: np.ndarray, packed: np.ndarray) -> np.ndarray:
-        """(N, K) float32 account blocks, as they were observed at the references (N,)."""
+    def write_blocks(self, packed: np.ndarray, out: np.ndarray) -> None:
+        """The account blocks that were observed of accounts packed (N, S) into `out` (N, K) float32."""
         ...
 
 
@@ -52,9 +52,9 @@ class ObservedSource:
         rows = np.array([info["row"] for info in infos], np.int64)
         return Step(rows, np.asarray(obs["account"], np.float32), np.asarray(next_obs["account"], np.float32))
 
-    def blocks(self, references: np.ndarray, packed: np.ndarray) -> np.ndarray:
+    def write_blocks(self, packed: np.ndarray, out: np.ndarray) -> None:
         """They are what was kept."""
-        return packed
+        out[:] = packed
 
 
 class WindowSource:
@@ -87,7 +87,7 @@ class WindowSource:
             found[key] = np.ascontiguousarray(held[:, start:stop]).view(dtype).reshape(-1, *shape)
         return found if self._is_dict else found[""]
 
-    def blocks(self, references: np.ndarray, packed: np.ndarray) -> np.ndarray:
+    def write_blocks(self, packed: np.ndarray, out: np.ndarray) -> None:
         """There are none apart from the observations."""
         raise NotImplementedError
 

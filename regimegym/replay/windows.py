@@ -1,6 +1,5 @@
 """Feature windows of sampled references as tensors, gathered by the processor or on the device of the tape."""
 
-import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,8 +8,7 @@ from torch import Tensor
 
 from regimegym.features.tape import MarketTape
 from regimegym.features.windows import gather_windows
-
-FREE = 3  # references to a room that only the list, the loop and the question itself hold
+from regimegym.replay.rooms import Room, Rooms
 
 
 class HostWindows:
@@ -19,28 +17,27 @@ class HostWindows:
     def __init__(self, length: int, device: torch.device) -> None:
         self.length = length
         self.device = device
-        self._rooms: list[np.ndarray] = []
+        self._rooms = Rooms(_window_room)
 
-    def gather(self, tapes: Sequence[MarketTape], references: np.ndarray, length: int | None = None) -> Tensor:
-        """(N, W, F) float32 windows that end at `references` (N,); zeros before a segment.
+    def gather(self, tapes: Sequence[MarketTape], references: np.ndarray) -> Tensor:
+        """(N, W, F) float32 windows that end at `references` (N,); zeros before a segment."""
+        return self._gathered(tapes, references, 0)[0].to(self.device)
 
-        `length` stands in for W.
+    def pair(self, tapes: Sequence[MarketTape], references: np.ndarray, ahead: int) -> tuple[Tensor, Tensor]:
+        """Windows that end at `references` (2, B): of the decisions, and `ahead` bars later, 0 where that differs.
+
+        Where it does not differ, the two windows of a transition overlap: one block holds both. No
+        transition leads from one segment of a tape into the next.
         """
-        windows = self._room((len(references), length or self.length, tapes[0].n_features))
-        gather_windows(tapes, references, windows)
-        return torch.from_numpy(windows).to(self.device)
+        overlap = ahead if ahead < self.length else 0
+        ends = references[1] if overlap else references.reshape(-1)
+        block, now, later = self._gathered(tapes, ends, overlap)
+        return (now, later) if self.device.type == "cpu" else _cut(block.to(self.device), overlap)
 
-    def pair(self, tapes: Sequence[MarketTape], references: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Windows that end at `references` (2, B): of the decisions, and of some bars later."""
-        return _pair(self, tapes, references)
-
-    def _room(self, shape: tuple[int, ...]) -> np.ndarray:
-        """An array that nobody holds any more: memory fresh from the system costs more than the copy into it."""
-        for room in self._rooms:
-            if room.shape == shape and sys.getrefcount(room) <= FREE:
-                return room
-        self._rooms = [*self._rooms[-1:], np.empty(shape, np.float32)]
-        return self._rooms[-1]
+    def _gathered(self, tapes: Sequence[MarketTape], ends: np.ndarray, overlap: int) -> tuple[Tensor, ...]:
+        room = self._rooms.take((len(ends), self.length, tapes[0].n_features, overlap))
+        gather_windows(tapes, ends, room.arrays[0])
+        return room.tensors
 
 
 class DeviceWindows:
@@ -52,20 +49,24 @@ class DeviceWindows:
         self._n_tapes = 0
         self._features = self._first = torch.empty(0)
 
-    def gather(self, tapes: Sequence[MarketTape], references: np.ndarray, length: int | None = None) -> Tensor:
+    def gather(self, tapes: Sequence[MarketTape], references: np.ndarray) -> Tensor:
         """As HostWindows.gather."""
+        return self._gathered(tapes, references, 0)
+
+    def pair(self, tapes: Sequence[MarketTape], references: np.ndarray, ahead: int) -> tuple[Tensor, Tensor]:
+        """As HostWindows.pair."""
+        overlap = ahead if ahead < self.length else 0
+        return _cut(self._gathered(tapes, references[1] if overlap else references.reshape(-1), overlap), overlap)
+
+    def _gathered(self, tapes: Sequence[MarketTape], references: np.ndarray, overlap: int) -> Tensor:
         if len(tapes) != self._n_tapes:
             self._load(tapes)
-        length = length or self.length
+        length = self.length + overlap
         ends = torch.from_numpy(references).to(self.device)
         steps = ends[:, None] + torch.arange(1 - length, 1, device=self.device)
         inside = steps >= self._first[ends][:, None]
         windows = self._features.index_select(0, steps.clamp_(min=0).flatten()).view(len(ends), length, -1)
         return windows.masked_fill_(~inside[:, :, None], 0.0)
-
-    def pair(self, tapes: Sequence[MarketTape], references: np.ndarray) -> tuple[Tensor, Tensor]:
-        """As HostWindows.pair."""
-        return _pair(self, tapes, references)
 
     def _load(self, tapes: Sequence[MarketTape]) -> None:
         self._n_tapes = len(tapes)
@@ -74,24 +75,23 @@ class DeviceWindows:
         self._first = torch.from_numpy(np.concatenate(first)).to(self.device)
 
 
-def _pair(
-    windows: HostWindows | DeviceWindows, tapes: Sequence[MarketTape], references: np.ndarray
-) -> tuple[Tensor, Tensor]:
-    """Two windows a transition. Where all are as many bars apart, they overlap: one block holds both.
-
-    No transition leads from one segment of a tape into the next.
-    """
-    ahead, length = references[1] - references[0], windows.length
-    n = int(ahead[0])
-    if n < length and (ahead == n).all():
-        block = windows.gather(tapes, references[1], length + n)
-        return block[:, :length], block[:, n:]
-    both = windows.gather(tapes, references.reshape(-1))
-    return both[: len(ahead)], both[len(ahead) :]
-
-
 def windows_of(tape_device: str, length: int, device: torch.device) -> HostWindows | DeviceWindows:
     """Gathers as `ReplaySettings.tape_device` says; a learner on the processor shares the tapes' memory."""
     if tape_device == "cpu" or device.type == "cpu":
         return HostWindows(length, device)
     return DeviceWindows(length, device)
+
+
+def _window_room(shape: tuple[int, int, int, int]) -> Room:
+    """Windows (N, W + overlap, F), whole and cut."""
+    n, length, width, overlap = shape
+    block = np.empty((n, length + overlap, width), np.float32)
+    whole = torch.from_numpy(block)
+    return Room((block,), (whole, *_cut(whole, overlap)))
+
+
+def _cut(block: Tensor, overlap: int) -> tuple[Tensor, Tensor]:
+    """The first and the second windows: both of a row where they overlap, else one half after the other."""
+    if overlap:
+        return block[:, :-overlap], block[:, overlap:]
+    return block[: len(block) // 2], block[len(block) // 2 :]

@@ -1,5 +1,6 @@
 """From configuration to everything a run trades on: bars, split, tape, environment settings."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from omegaconf import DictConfig
@@ -90,10 +91,17 @@ def experiment_on(config: DictConfig, bars: Bars, context: Context) -> Experimen
     return Experiment(market, fitted, split, scaler, build_tape(market, scaler), settings)
 
 
-def build_market(config: DictConfig, regime_settings: RegimeSettings) -> Market:
-    """Bars with their features and regimes, unscaled."""
+def build_market(config: DictConfig, regime_settings: RegimeSettings, names: Sequence[str] | None = None) -> Market:
+    """Bars with their features and regimes, unscaled.
+
+    Args:
+        names: features of a model, none of which may be left out; None: as `config.features` says.
+    """
     bars, context = load_data(config)
-    return prepare_market(bars, regime_settings, build(config.features), context)
+    features: FeatureSettings = build(config.features)
+    if names is not None:
+        features = replace(features, names=tuple(names), missing="raise")
+    return prepare_market(bars, regime_settings, features, context)
 
 
 def split_market(config: DictConfig, market: Market, settings: EnvSettings) -> Split:

@@ -21,7 +21,7 @@ from regimegym.training.experiment import build_market, interval_of, split_marke
 from regimegym.training.ledger import LEDGER, Ledger
 from regimegym.training.outcome import report_context, summary_block, write_outcome
 from regimegym.training.run_folder import RunFolder
-from regimegym.training.same_data import check_same_data
+from regimegym.training.same_data import check_same_data, warn_of_other_bars
 from regimegym.training.summary import render_evaluation
 from regimegym.training.wiring import build, read_run_config
 
@@ -51,7 +51,11 @@ def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
     run_config = read_run_config(run.config, _trusted(config.trust))
     policy, card = load_policy(run.model, with_layers=False)
     is_new = config.get("data") is not None
-    market = build_market(_with_data(run_config, config) if is_new else run_config, card.regime_rule())
+    if is_new:  # what the model sees is what it was trained on, whatever else this data could give
+        market = build_market(_with_data(run_config, config), card.regime_rule(), card.feature_names)
+        warn_of_other_bars(run, market)
+    else:
+        market = build_market(run_config, card.regime_rule())
     settings: EnvSettings = build(run_config.env)
     if not is_new:
         check_same_data(run, market, _other_data(run))

@@ -1,18 +1,33 @@
 """Is what a run finds in its files still what it was trained on? Bars, and everything beside them."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regimegym.common.errors import DataError
+from regimegym.features.durations import timeframe_words
 from regimegym.features.market import Market
 from regimegym.training.run_folder import RunFolder
 
+LOG = logging.getLogger(__name__)
 BARS = "the bars"
 
 
 def data_fingerprints(market: Market) -> dict[str, Any]:
-    """What the manifest says of a run's data, for `check_same_data`."""
-    return {"data_fingerprint": market.bars.fingerprint, "context_fingerprints": market.context.fingerprints}
+    """What the manifest says of a run's data, for the checks below."""
+    return {
+        "data_fingerprint": market.bars.fingerprint,
+        "context_fingerprints": market.context.fingerprints,
+        "timeframe": timeframe_words(market.bars.timeframe_ns),
+    }
+
+
+def warn_of_other_bars(run: RunFolder, market: Market) -> None:
+    """Log it when new data has bars of another length than those the model of `run` was trained on."""
+    now = timeframe_words(market.bars.timeframe_ns)
+    before = run.read_manifest().get("timeframe", now)
+    if before != now:
+        LOG.warning("the model was trained on bars of %s and is evaluated on bars of %s", before, now)
 
 
 def check_same_data(run: RunFolder, market: Market, help: Sequence[str] = ()) -> None:

@@ -35,10 +35,10 @@ def trained():
     """An ensemble that has learned the planted market."""
     settings = EnsembleSettings(
         learning_starts=200, batch_size=64, gamma=0.5, updates_per_bar=0.25, weight_decay=0.01,
-        epsilon_end=0.3, regime_loss_weight=1.0, member_loss_weight=1.0,
+        epsilon_end=0.3, regime_loss_weight=1.0, member_loss_weight=1.0, learning_rate=3e-3, final_learning_rate=3e-4,
     )  # fmt: skip
     env = TinyVecEnv(planted_tape(), n_envs=8, window=4)
-    return EnsembleTrader(env, settings, MLP, 1).learn(6000)
+    return EnsembleTrader(env, settings, MLP, 1).learn(2400)
 
 
 def members_at(model: EnsembleTrader, rows: np.ndarray, weight: float = 0.0):

@@ -407,6 +407,21 @@ def test_a_missing_file_names_the_nearest(tmp_path):
     assert error.value.nearest == "prices_btc.csv"
 
 
+def test_a_folder_is_no_file_and_says_what_it_holds(tmp_path):
+    for name in ("b.csv", "a.parquet", "notes.md"):
+        write(tmp_path, table(), name)
+    with pytest.raises(DataError, match="is a folder") as error:
+        load_bars(tmp_path)
+    assert (error.value.name, error.value.found) == ("is-a-folder", "a.parquet, b.csv in it")
+
+
+def test_an_unknown_time_zone_is_refused_even_where_the_times_say_theirs(tmp_path):
+    zoned = table().replace("2024-01-0", "2024-01-01T00:00:0").replace(",10", "Z,10", 1)
+    with pytest.raises(ConfigError, match="there is no time zone 'Europe/Athen'") as error:
+        load_bars(write(tmp_path, zoned), timezone="Europe/Athen")
+    assert error.value.nearest == "Europe/Athens"
+
+
 REAL = {
     "BTCUSD_bitstamp_1h": (33_259, 60, 8760.0, 0),
     "SPY_lean_1d": (5_849, 1440, 252.0, 1_267),

@@ -64,11 +64,23 @@ def test_prices_times_100_000_have_identical_labels():
     np.testing.assert_array_equal(classify_regimes(close).labels, classify_regimes(close * 1e5).labels)
 
 
-def test_every_prefix_has_the_regimes_of_the_whole():
+@pytest.mark.parametrize(
+    "settings",
+    [
+        RegimeSettings(),
+        RegimeSettings(hysteresis=True, min_dwell=7),
+        RegimeSettings(plateau="economic", round_trip_cost=0.02),
+        RegimeSettings(plateau="economic", round_trip_cost=0.02, hysteresis=True),
+        RegimeSettings(window=5, long_window=40, z_threshold=1.0, v_lo=0.9),
+    ],
+    ids=lambda settings: f"{settings.plateau}-{settings.hysteresis}-{settings.window}",
+)
+def test_every_prefix_has_the_regimes_of_the_whole(settings):
     close = walk(600)
-    whole = classify_regimes(close)
+    whole = classify_regimes(close, settings)
+    assert len(np.unique(whole.labels)) >= 4
     for stop in range(1, 600):
-        part = classify_regimes(close[:stop])
+        part = classify_regimes(close[:stop], settings)
         np.testing.assert_array_equal(part.labels, whole.labels[:stop])
         np.testing.assert_array_equal(part.probabilities, whole.probabilities[:stop])
 

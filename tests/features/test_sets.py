@@ -246,7 +246,9 @@ NEEDY = ("rsi", "book_imbalance_1")
 def test_a_feature_whose_input_is_missing_is_refused_by_name():
     with pytest.raises(DataError, match=r"1 of the features need: book_imbalance_1 \(book\)") as error:
         compute_features(inputs_of(BARS), FeatureSettings(NEEDY))
-    assert error.value.help == ("name the files: 'context.book=FILE'", "or do without: features.missing=omit")
+    files, without = error.value.help
+    assert files == "name the files: 'context.book=FILE'"
+    assert without == "or, in a training, do without: features.missing=omit"
     assert error.value.name == "missing-inputs"
 
 
@@ -254,7 +256,7 @@ def test_or_omitted_and_logged_where_the_set_says_so(caplog):
     with caplog.at_level(logging.INFO, logger="regimegym.features.pipeline"):
         table = compute_features(inputs_of(BARS), FeatureSettings(NEEDY, missing="omit"))
     assert table.names == ("rsi",)
-    assert "1 features omitted for lack of input: book_imbalance_1 (book)" in caplog.text
+    assert "1 of 2 features omitted for lack of input: book_imbalance_1 (book)" in caplog.text
 
 
 def test_a_set_of_which_nothing_is_left_is_refused():

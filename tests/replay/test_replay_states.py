@@ -5,9 +5,9 @@ import pytest
 import torch
 from markets import T, W, feed_rows, make_buffer, number_tape
 
-from regimegym.common.errors import MachineError, ModelError
-from regimegym.replay.checkpoint import load_replay, save_replay
+from regimegym.common.errors import ModelError
 from regimegym.replay.windows import DeviceWindows, HostWindows, windows_of
+from regimegym.training.state_file import read_state, write_state
 
 TAPE = number_tape()
 
@@ -29,9 +29,9 @@ def test_a_loaded_buffer_continues_bit_for_bit(tmp_path, kind):
     first = make_buffer([TAPE], 200, n_steps=2, kind=kind)
     live(first, np.random.default_rng(1), 40)
     first.anneal(0.3)
-    save_replay(tmp_path / "replay.safetensors", first)
+    write_state(tmp_path, first.state())
     second = make_buffer([TAPE], 200, n_steps=2, kind=kind, random_seed=99)
-    load_replay(tmp_path / "replay.safetensors", second)
+    second.load_state(read_state(tmp_path))
     second.check_valid()
     went_on, continued = (live(buffer, np.random.default_rng(2), 40) for buffer in (first, second))
     assert len(went_on) == 40
@@ -45,8 +45,8 @@ def test_a_loaded_buffer_continues_bit_for_bit(tmp_path, kind):
 def test_only_what_is_held_is_saved(tmp_path):
     buffer = make_buffer([TAPE], 1_000_000, kind="regime")
     feed_rows(buffer, np.arange(150))
-    save_replay(tmp_path / "replay.safetensors", buffer)
-    assert (tmp_path / "replay.safetensors").stat().st_size < 20_000
+    write_state(tmp_path, buffer.state())
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 20_000
 
 
 @pytest.mark.parametrize(
@@ -55,20 +55,45 @@ def test_only_what_is_held_is_saved(tmp_path):
 def test_the_state_of_another_buffer_is_refused_and_nothing_changes(tmp_path, changes):
     buffer = make_buffer([TAPE], 200, n_steps=2, kind="regime")
     live(buffer, np.random.default_rng(1), 5)
-    save_replay(tmp_path / "replay.safetensors", buffer)
+    write_state(tmp_path, buffer.state())
     other = make_buffer([TAPE], **{"size": 200, "n_steps": 2, "kind": "regime"} | changes)
     with pytest.raises(ModelError, match=r"saved replay|other capacities"):
-        load_replay(tmp_path / "replay.safetensors", other)
+        other.load_state(read_state(tmp_path))
     assert other.size() == 0
 
 
-def test_a_damaged_file_and_a_full_disk_are_said_so(tmp_path):
-    buffer = make_buffer([TAPE], 200)
-    (tmp_path / "junk").write_bytes(b"no safetensors")
-    with pytest.raises(ModelError, match="is no replay file"):
-        load_replay(tmp_path / "junk", buffer)
-    with pytest.raises(MachineError, match="could not be written"):
-        save_replay(tmp_path / "missing" / "replay", buffer)
+@pytest.mark.parametrize("hold", ["tensor", "view", "array", "graph", "detached"])
+def test_what_is_held_of_a_batch_is_not_written_over(hold):
+    buffer = make_buffer([TAPE], 200, kind="regime")
+    feed_rows(buffer, np.arange(120))
+    weight = torch.ones(1, requires_grad=True)
+    holds = {
+        "tensor": lambda found: found,
+        "view": lambda found: found[1:],
+        "array": lambda found: found.numpy(),
+        "graph": lambda found: weight * found,
+        "detached": lambda found: found.detach(),
+    }
+    for name in ("market", "next_market", "account", "reward_n", "weights"):
+        batch = buffer.draw(32)
+        before = getattr(batch, name).clone()
+        held = holds[hold](getattr(batch, name))
+        del batch
+        for _ in range(5):
+            buffer.draw(32)
+        if hold == "graph":
+            held.sum().backward()  # multiplies by what was saved
+            np.testing.assert_allclose(weight.grad.item(), before.sum().item(), rtol=1e-5)
+            weight.grad = None
+        else:
+            np.testing.assert_array_equal(held, before[1:] if hold == "view" else before)
+
+
+def test_batches_that_nobody_holds_share_their_memory():
+    buffer = make_buffer([TAPE], 200, kind="regime")
+    feed_rows(buffer, np.arange(120))
+    places = {buffer.draw(32).market.data_ptr() for _ in range(20)}
+    assert len(places) == 1
 
 
 def test_windows_by_index_are_those_copied_by_the_processor():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_module
 
-from regimegym.features import market, windows
+from regimegym.features import market, regimes, windows
 from regimegym.features.audit import audit_providers, choose_cuts
 from regimegym.features.context import EMPTY
 from regimegym.features.feature import FEATURES, Feature
@@ -38,7 +38,11 @@ def leaking(report) -> set[str]:
     return {leak.column for leak in report.leaks}
 
 
-@pytest.mark.parametrize("overrides", [(), ("regime.fit=quantile",), ("env.action.mode=continuous",)], ids=str)
+@pytest.mark.parametrize(
+    "overrides",
+    [(), ("regime.fit=quantile",), ("regime=settled",), ("regime=economic", "env.action.mode=continuous")],
+    ids=str,
+)
 def test_the_pipeline_is_clean(overrides):
     report = audit(*overrides)
     assert report.is_clean, report.leaks
@@ -74,9 +78,18 @@ def test_a_scaler_fitted_on_all_rows_is_found(monkeypatch):
 def test_thresholds_of_regimes_fitted_on_all_rows_are_found(monkeypatch):
     fit = pipeline_audit.fit_regimes
     monkeypatch.setattr(
-        pipeline_audit, "fit_regimes", lambda regimes, settings, rows: fit(regimes, settings, RowRange(0, N))
+        pipeline_audit, "fit_regimes", lambda found, settings, rows: fit(found, settings, RowRange(0, N))
     )
     assert leaking(audit("regime.fit=quantile")) == {"fitted regime thresholds"}
+
+
+def test_hysteresis_that_smooths_with_the_future_is_found(monkeypatch):
+    """A label that stays only when the next bars agree: settled labels run from the end to the beginning."""
+    settle = regimes.settled_labels
+    monkeypatch.setattr(
+        regimes, "settled_labels", lambda z, calm, rule: settle(z[::-1].copy(), calm[::-1].copy(), rule)[::-1].copy()
+    )
+    assert "regime label" in leaking(audit("regime=settled"))
 
 
 def test_an_observation_that_ends_one_bar_late_is_found(monkeypatch):

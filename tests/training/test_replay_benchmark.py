@@ -78,7 +78,7 @@ def test_a_case_does_the_cycles_it_says(make):
 
 
 def test_memory_and_file_are_measured(tmp_path):
-    held = measure_held(TINY, 2000, tmp_path / "replay")
+    held = measure_held(TINY, 2000, tmp_path)
     assert held.bytes == 68.0
     assert 68.0 + 8.0 < held.bytes_with_trees < 120.0
     assert held.file_bytes > 2000 * 68

@@ -93,7 +93,8 @@ class DataQualityChecker:
         try:
             table = read_prices(path, columns, timezone, dialect, symbol)
         except DataError as error:
-            places = (*error.place[:SHOWN], *([f"found {error.found}"] if error.found else []))
+            said = {"needed": error.needed, "found": error.found, "nearest": error.nearest}
+            places = (*error.place[:SHOWN], *(f"{label} {text}" for label, text in said.items() if text))
             return FileReport(str(path), 0, 0, findings=(Finding(error.name, True, 1, error.sentence, places),))
         return self.check_table(str(path), table)
 

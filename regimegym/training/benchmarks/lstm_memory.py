@@ -1,11 +1,11 @@
 """Time and memory of the network by the layers and the width of its LSTM."""
 
 import multiprocessing
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import torch
 
@@ -26,7 +26,7 @@ class LstmSize:
     Attributes:
         weights: trainable numbers of the whole network.
         seconds: CPU-seconds of a forward and backward pass of 256 windows, the fastest of several.
-        peak_bytes: what the process grew by at its largest; None where its peak lay elsewhere.
+        peak_bytes: what the process grew by at its largest; None where the system does not tell.
     """
 
     layers: int
@@ -65,18 +65,28 @@ def _measure(answers: Connection, layers: int, width: int) -> None:
         WINDOW, N_FEATURES, N_ACCOUNT, N_ACTIONS, replace(full, lstm_layers=layers, memory_width=width)
     )
     market, account = torch.randn(BATCH, WINDOW, N_FEATURES), torch.randn(BATCH, N_ACCOUNT)
-    before = _peak()
+    before = _reset_peak()
     seconds = []
     for _ in range(UPDATES):
         began = time.process_time()
         network(market, account)[0].square().mean().backward()
         seconds.append(time.process_time() - began)
-    grown = _peak() - before
+    grown = None if before is None else _status("VmHWM") - before
     weights = sum(p.numel() for p in network.parameters())
-    answers.send(LstmSize(layers, width, weights, min(seconds), grown or None))
+    answers.send(LstmSize(layers, width, weights, min(seconds), grown))
     answers.close()
 
 
-def _peak() -> int:
-    """Largest resident memory of this process so far, bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB
+def _reset_peak() -> int | None:
+    """Resident memory now, bytes, from which the peak is counted anew; None where the system has no such thing."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: VmHWM falls to what is resident
+        return _status("VmRSS")
+    except OSError:
+        return None
+
+
+def _status(key: str) -> int:
+    """A line of /proc/self/status in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return KIB * int(next(line for line in lines if line.startswith(f"{key}:")).split()[1])

@@ -15,14 +15,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
+from regimegym.common.files import flush_to_disk
 from regimegym.envs.recorded_source import RecordedSource, record_steps
 from regimegym.envs.sb3_vec_env import TradingVecEnv
 from regimegym.envs.settings import EnvSettings, EpisodeSettings
-from regimegym.replay.checkpoint import save_replay
 from regimegym.replay.regime import RegimeReplayBuffer
 from regimegym.replay.settings import ReplaySettings
 from regimegym.training.benchmarks.harness import Work
 from regimegym.training.benchmarks.market import RANDOM_SEED, Sizes, random_tape
+from regimegym.training.state_file import write_state
 
 OURS, CPPRB, SB3 = "regime-gym replay", "cpprb", "stable-baselines3"
 SMALL, LARGE = 100_000, 1_000_000
@@ -61,14 +62,18 @@ def sb3_cases(sizes: Sizes) -> dict[str, Callable[[], Work]]:
     return {f"cycle-{SMALL}": partial(_sb3_cycles, SMALL, sizes)}
 
 
-def measure_held(sizes: Sizes, n: int, path: Path) -> Held:
-    """Memory of our buffer with `n` transitions, and what it takes to save it to `path`."""
+def measure_held(sizes: Sizes, n: int, folder: Path) -> Held:
+    """Memory of our buffer with `n` transitions, and what it takes to save it as a checkpoint does, into `folder`."""
     buffer, _ = _our_buffer(n, sizes)
     began = time.perf_counter()
-    save_replay(path, buffer)
+    write_state(folder, buffer.state())
+    written = [path for path in folder.iterdir() if path.is_file()]
+    for path in written:
+        with path.open("rb+") as file:
+            flush_to_disk(file)
     seconds = time.perf_counter() - began
     trees = buffer.nbytes + buffer.tree_nbytes
-    return Held(buffer.nbytes / n, trees / n, path.stat().st_size, seconds)
+    return Held(buffer.nbytes / n, trees / n, sum(path.stat().st_size for path in written), seconds)
 
 
 def sb3_bytes(sizes: Sizes) -> float:
@@ -90,7 +95,7 @@ class _Again:
     """A source whose last step happens again and again."""
 
     def __init__(self, source: RecordedSource) -> None:
-        self.size, self.tapes, self.blocks = source.size, source.tapes, source.blocks
+        self.size, self.tapes, self.write_blocks = source.size, source.tapes, source.write_blocks
         self._step = source.last_step()
 
     def last_step(self, *_observed: object) -> Any:

@@ -113,7 +113,7 @@ def benchmark_replay(
         rates |= _rates_of(held, repeats, seconds, sizes, peers, on_progress)
     with TemporaryDirectory() as folder:
         on_progress("memory and checkpoint")
-        kept = measure_held(sizes, LARGE, Path(folder) / "replay.safetensors")
+        kept = measure_held(sizes, LARGE, Path(folder))
     rows = cycle_rows(rates) + byte_rows(kept, sizes, peers[CPPRB] != NOT_INSTALLED)
     return ReplayBenchmark(started, repeats, seconds, sizes, peers, rates, rows)
 

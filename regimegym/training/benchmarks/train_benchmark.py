@@ -41,6 +41,7 @@ class TrainSizes:
     Attributes:
         steps: environment steps of the two trainings.
         learning_starts, every, batch: both learn on `batch` transitions once in `every` steps after the first.
+        full_steps: environment steps for which the full network is trained before it is measured.
         updates: timed gradient steps of each precision, of `wide_batch` transitions.
         agreement_rows: bars on which both precisions are asked for the best action.
         cached_bars, stepwise_bars: bars walked with a table of encodings and without one.
@@ -50,6 +51,7 @@ class TrainSizes:
     learning_starts: int = 1_000
     every: int = 4
     batch: int = 64
+    full_steps: int = 3_200
     updates: int = 30
     wide_batch: int = 256
     agreement_rows: int = 2_000
@@ -110,7 +112,7 @@ def benchmark_train(
         if version is not None:
             theirs.append(_learn_theirs(sizes))
     on_progress("float32 and bf16")
-    model = full_model()
+    model = full_model(sizes.full_steps)
     float32, bf16 = update_seconds(model, sizes)
     on_progress("evaluation with and without a table of encodings")
     cached, stepwise = _evaluation_seconds(model, sizes)
@@ -171,7 +173,7 @@ def _learn_theirs(sizes: TrainSizes) -> float:
     return _seconds(lambda: model.learn(sizes.steps))
 
 
-def full_model() -> EnhancedDQN:
+def full_model(steps: int) -> EnhancedDQN:
     """The full network, briefly trained on the benchmark's market, in float32."""
     market = Sizes()
     settings = EnvSettings(episode=EpisodeSettings(window=market.window))
@@ -179,7 +181,7 @@ def full_model() -> EnhancedDQN:
     agent = EnhancedDQNSettings(learning="all_actions", learning_starts=512, updates_per_bar=1 / 32, batch_size=64)
     model = build_agent(agent, env, FULL, RANDOM_SEED)
     assert isinstance(model, EnhancedDQN)
-    return model.learn(3_200)
+    return model.learn(steps)
 
 
 def update_seconds(model: EnhancedDQN, sizes: TrainSizes) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from regimegym.agents.build import build_agent
 from regimegym.agents.enhanced_dqn_settings import EnhancedDQNSettings
+from regimegym.agents.ensemble_settings import EnsembleSettings
 from regimegym.agents.gate import gate_statistic
 from regimegym.agents.networks.settings import NetworkSettings
 from regimegym.agents.policy import policy_of
@@ -56,6 +57,7 @@ def _enhanced(learning: str) -> EnhancedDQNSettings:
 for _learning in ("afterstate", "all_actions", "sampled"):
     LEARNERS.register(f"{_learning}-mlp")(Learner(_enhanced(_learning), MLP, 1))
     LEARNERS.register(f"{_learning}-small")(Learner(_enhanced(_learning), SMALL, 30))
+LEARNERS.register("ensemble-mlp")(Learner(EnsembleSettings(learning="all_actions", updates_per_bar=1 / 16), MLP, 1))
 LEARNERS.register("afterstate-mlp-recipe")(Learner(_enhanced("afterstate"), MLP, 1, features="recipe"))
 LEARNERS.register("dqn-defaults")(Learner(None, MLP, 1, n_accounts=1))
 LEARNERS.register("dqn-tuned")(

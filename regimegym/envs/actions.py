@@ -23,14 +23,15 @@ class ActionTranslator:
     Attributes:
         space: Discrete(3) for `trade`, Discrete(len(ladder)) for `target`, Box (1,) for `continuous`.
         weights: target weight of each discrete action, (A,) float64; None for `continuous`.
+        known: the same as a table, which one action is looked up in fastest; empty for `continuous`.
     """
 
     def __init__(self, settings: ActionSettings, max_leverage: float) -> None:
         self.max_leverage = max_leverage
         self.weights: np.ndarray | None
-        self._weights: list[float] | None
+        self.known: dict[int, float] = {}
         if settings.mode == "continuous":
-            self.weights = self._weights = None
+            self.weights = None
             self.lowest_weight = -max_leverage if settings.allow_short else 0.0
             self.space: spaces.Space = spaces.Box(-1.0, 1.0, (1,), np.float32)
             return
@@ -41,14 +42,11 @@ class ActionTranslator:
             self.weights[Action.BUY] = 1.0
         else:
             self.weights = np.array(settings.ladder, np.float64)
-        self._weights = self.weights.tolist()  # one number is read faster from a list
+        self.known = dict(enumerate(self.weights.tolist()))
         self.space = spaces.Discrete(len(self.weights))
 
     def target(self, action: Any) -> float:
         """The target weight of one action; raises as `targets` does."""
-        weights = self._weights
-        if weights and (type(action) is int or isinstance(action, np.integer)) and 0 <= action < len(weights):
-            return weights[action]
         return float(self.targets(action, 1)[0])
 
     def targets(self, actions: Any, n_accounts: int) -> np.ndarray:

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import carray, njit
 
+from regimegym.common.prefetch import prefetch
 from regimegym.envs import exits, rewards
 from regimegym.envs.events import live, marked, turnover_after
 from regimegym.envs.kernel import slot_of, step_kernel
-from regimegym.envs.memory import dense_rows, prefetch, stack_room
+from regimegym.envs.memory import dense_rows, stack_room
 from regimegym.envs.orders import Position
 from regimegym.envs.results import (
     BORROW,

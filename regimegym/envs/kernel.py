@@ -8,9 +8,9 @@ keeps in registers; arrays are read before and written after it.
 import numpy as np
 from numba import njit
 
+from regimegym.common.prefetch import prefetch
 from regimegym.envs import costs, exits, rewards
 from regimegym.envs.events import Mark, live, marked, turnover_after
-from regimegym.envs.memory import prefetch
 from regimegym.envs.orders import NOTHING, Ledger, Position
 from regimegym.envs.results import (
     BORROW,

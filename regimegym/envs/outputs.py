@@ -41,8 +41,8 @@ class Outputs:
 
 def separate(observation: dict[str, np.ndarray], which: np.ndarray) -> list[dict[str, np.ndarray]]:
     """What each of the accounts `which` (n,) sees, copied out of the `observation` of all."""
-    columns = [value[which] for value in observation.values()]
-    return [dict(zip(observation, seen, strict=True)) for seen in zip(*columns, strict=True)]
+    (name, ours), (other_name, others) = ((name, value[which]) for name, value in observation.items())
+    return [{name: one, other_name: other} for one, other in zip(ours, others, strict=True)]
 
 
 def outputs_of(n: int, window: tuple[int, int] | None, copy: bool) -> Callable[[], Outputs]:

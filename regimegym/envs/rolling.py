@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numba import njit
 
-from regimegym.envs.memory import prefetch_to_write
+from regimegym.common.prefetch import prefetch_to_write
 from regimegym.features.tape import MarketTape
 from regimegym.features.windows import gather_windows, write_window
 

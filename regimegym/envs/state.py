@@ -316,7 +316,7 @@ def new_accounts(n_accounts: int, settings: EnvSettings) -> Accounts:
 
 def open_accounts(accounts: Accounts, which: np.ndarray | slice, initial_cash: float) -> None:
     """Make the accounts `which` (indices) fresh, in place, with `initial_cash` of money."""
-    accounts.values[:, which] = 0.0
+    fresh = np.zeros((len(ACCOUNT_ROWS), 1))
+    fresh[[CASH, EQUITY, PEAK_EQUITY, START_EQUITY]] = initial_cash
+    accounts.values[:, which] = fresh
     accounts.ring[which] = 0
-    for field in (CASH, EQUITY, PEAK_EQUITY, START_EQUITY):
-        accounts.values[field, which] = initial_cash

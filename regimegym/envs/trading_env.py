@@ -73,9 +73,8 @@ class TradingEnv(gymnasium.Env):
         self.render_mode = render_mode
         self.observation_space = self.batch.space
         self.action_space = self.batch.actions.space
-        self._target_of = self.batch.actions.target
+        self._targets = self.batch.actions.known
         self._running = False
-        self._row = 0
         self._single: SingleStep | None = None
         self._watch = None if render_mode is None else EpisodeWatch(self.batch, 0)
         self.batch.watch = self._watch
@@ -121,9 +120,9 @@ class TradingEnv(gymnasium.Env):
         if self._single is not None and not self._single.is_current():
             self._single = None
         equity = float(self.batch.accounts.values[EQUITY, 0])
-        tape, self._row = divmod(int(self.batch.references[0]), len(self.tape))
+        tape, row = divmod(int(self.batch.references[0]), len(self.tape))
         info: dict[str, Any] = {
-            "row": self._row,
+            "row": row,
             "tape": tape,
             "regime": int(self.batch.regimes[0]),
             "equity": equity,
@@ -145,21 +144,28 @@ class TradingEnv(gymnasium.Env):
         single = self._single
         if single is None:
             single = self._single = SingleStep(self.batch)
-        target = self._target_of(action)
-        observation, (log_return, equity, exposure, traded, reward), outcome = single.step(target)
-        if self.batch.recorder is not None:
-            self.batch.recorder.stepped()
-        row = self._row
+        try:
+            target = self._targets[action]
+        except (KeyError, TypeError):  # of another kind, or outside
+            target = self.batch.actions.target(action)
+        rooms = single.rooms or single.make_room()
+        observation = rooms.pop()
+        row, regime, log_return, equity, exposure, traded, reward, outcome = single.advance(
+            single.address, target, len(rooms)
+        )
         info = {
             "row": row,
             "tape": single.tape,
-            "regime": single.regimes[row],
+            "regime": regime,
             "log_return": log_return,
             "equity": equity,
             "exposure": exposure,
-            "traded": traded > 0,
+            "traded": traded,
         }
-        self._row = row + 1
+        if single.rule is not None:
+            reward = single.own_reward(single.rule)
+        if self.batch.recorder is not None:
+            self.batch.recorder.stepped()
         if self._watch is not None:
             self._watch.stepped()
             self._show()

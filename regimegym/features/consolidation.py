@@ -1,8 +1,8 @@
 """Features of consolidation: how directionless, how narrow, and for how long a market has stayed in its range."""
 
 import numpy as np
-import talib
 
+from regimegym.features import ta
 from regimegym.features.families import family
 from regimegym.features.feature import FeatureInputs
 from regimegym.features.moving import moving_sum, ratio, shifted
@@ -38,8 +38,8 @@ def compression(inputs: FeatureInputs, window: int) -> np.ndarray:
 def stay_in_range(inputs: FeatureInputs, window: int) -> np.ndarray:
     """Bars since a close last left the range of the `window` bars before it, over LONGEST_STAY, in [0, 1]."""
     bars = inputs.bars
-    above = bars.close > shifted(talib.MAX(bars.high, window), 1)
-    below = bars.close < shifted(talib.MIN(bars.low, window), 1)
+    above = bars.close > shifted(ta.MAX(bars.high, window), 1)
+    below = bars.close < shifted(ta.MIN(bars.low, window), 1)
     rows = np.arange(len(bars))
     last = np.maximum.accumulate(np.where(above | below, rows, -LONGEST_STAY))
     return np.minimum(rows - last, LONGEST_STAY) / LONGEST_STAY
@@ -48,4 +48,4 @@ def stay_in_range(inputs: FeatureInputs, window: int) -> np.ndarray:
 def _range(inputs: FeatureInputs, window: int) -> np.ndarray:
     """Highest high less lowest low of the window in log price (T,)."""
     high, low = log_of(inputs, "high"), log_of(inputs, "low")
-    return inputs.shared(("log_window_range", window), lambda: talib.MAX(high, window) - talib.MIN(low, window))
+    return inputs.shared(("log_window_range", window), lambda: ta.MAX(high, window) - ta.MIN(low, window))

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-import talib
 
+from regimegym.features import ta
 from regimegym.features.feature import FeatureInputs, feature
 from regimegym.features.moving import change, moving_mean_sd, moving_shape, moving_sum, ratio, shifted
 from regimegym.features.steps import (
@@ -19,7 +19,7 @@ from regimegym.features.steps import (
     sum_of_squares,
 )
 
-Family = Callable[[FeatureInputs, int], np.ndarray]
+Family = Callable[..., np.ndarray]  # of (inputs, window)
 SLOW = 5  # bars of the longer returns of the variance ratio
 
 
@@ -29,14 +29,10 @@ def family(*windows: int, more: int = 1) -> Callable[[Family], Family]:
     def register(compute: Family) -> Family:
         for window in windows:
             name = f"{compute.__name__}_{window}"
-            feature(name, warm_up=window + more - 1, memory=window + more)(partial(of_window, compute, window))
+            feature(name, warm_up=window + more - 1, memory=window + more)(partial(compute, window=window))
         return compute
 
     return register
-
-
-def of_window(compute: Family, window: int, inputs: FeatureInputs) -> np.ndarray:
-    return compute(inputs, window)
 
 
 @family(10, 30, 60, 120)
@@ -60,7 +56,7 @@ def efficiency(inputs: FeatureInputs, window: int) -> np.ndarray:
 
 def _extremes(inputs: FeatureInputs, window: int) -> tuple[np.ndarray, np.ndarray]:
     high, low = log_of(inputs, "high"), log_of(inputs, "low")
-    return inputs.shared(("extremes", window), lambda: (talib.MAX(high, window), talib.MIN(low, window)))
+    return inputs.shared(("extremes", window), lambda: (ta.MAX(high, window), ta.MIN(low, window)))
 
 
 @family(10, 30, 60, 120, more=0)
@@ -175,13 +171,13 @@ def volatility_of_volatility(inputs: FeatureInputs, window: int) -> np.ndarray:
 @family(20, 60)
 def largest_gain(inputs: FeatureInputs, window: int) -> np.ndarray:
     """Largest return of the window in units of √(mean r²), in [−√w, √w]."""
-    return _extreme_return(inputs, window, talib.MAX)
+    return _extreme_return(inputs, window, ta.MAX)
 
 
 @family(20, 60)
 def largest_loss(inputs: FeatureInputs, window: int) -> np.ndarray:
     """Smallest return of the window in units of √(mean r²), in [−√w, √w]."""
-    return _extreme_return(inputs, window, talib.MIN)
+    return _extreme_return(inputs, window, ta.MIN)
 
 
 def _extreme_return(inputs: FeatureInputs, window: int, extreme: Callable[..., np.ndarray]) -> np.ndarray:
@@ -201,7 +197,7 @@ def aroon_down(inputs: FeatureInputs, window: int) -> np.ndarray:
 
 
 def _aroon(inputs: FeatureInputs, window: int) -> tuple[np.ndarray, np.ndarray]:
-    return inputs.shared(("aroon", window), lambda: talib.AROON(inputs.bars.high, inputs.bars.low, window))
+    return inputs.shared(("aroon", window), lambda: ta.AROON(inputs.bars.high, inputs.bars.low, window))
 
 
 @family(20, 60, more=2)

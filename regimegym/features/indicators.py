@@ -6,9 +6,9 @@ On prices that do not move every indicator holds its neutral value.
 """
 
 import numpy as np
-import talib
 from numba import njit
 
+from regimegym.features import ta
 from regimegym.features.rolling import divide, ewma, rolling_mean_sd
 
 ROUND_OFF = 1e-12  # relative; a movement below it is float noise
@@ -69,12 +69,12 @@ def average_directional_index(high: np.ndarray, low: np.ndarray, close: np.ndarr
 
     Its smoothing remembers where the history starts: two starts agree to 0.1 after 150 bars.
     """
-    return talib.ADX(high, low, close, timeperiod=window)
+    return ta.ADX(high, low, close, timeperiod=window)
 
 
 def log_slope(close: np.ndarray, window: int = 14) -> np.ndarray:
     """Least-squares slope of log price per bar over `window` bars, (T,); TA-Lib LINEARREG_SLOPE."""
-    return talib.LINEARREG_SLOPE(np.log(close), timeperiod=window)
+    return ta.LINEARREG_SLOPE(np.log(close), timeperiod=window)
 
 
 @njit(cache=True)
@@ -99,7 +99,7 @@ def relative_strength_index(close: np.ndarray, window: int = 14) -> np.ndarray:
 
     50 as long as the price has not moved at all, where TA-Lib says 0.
     """
-    rsi = talib.RSI(close, timeperiod=window)
+    rsi = ta.RSI(close, timeperiod=window)
     unmoved = np.maximum.accumulate(np.abs(close - close[0])) == 0.0
     return np.where(unmoved & ~np.isnan(rsi), 50.0, rsi)
 
@@ -108,7 +108,7 @@ def stochastic(
     high: np.ndarray, low: np.ndarray, close: np.ndarray, fast: int = 14, slow: int = 3, signal: int = 3
 ) -> tuple[np.ndarray, np.ndarray]:
     """Slow %K and %D in [0, 100], each (T,); a window without range counts as 50 (TA-Lib says 0)."""
-    lowest, highest = talib.MIN(low, timeperiod=fast), talib.MAX(high, timeperiod=fast)
+    lowest, highest = ta.MIN(low, timeperiod=fast), ta.MAX(high, timeperiod=fast)
     raw = 100.0 * divide(close - lowest, highest - lowest, 0.5)
     slow_k = rolling_mean_sd(raw, slow)[0]
     return slow_k, rolling_mean_sd(slow_k, signal)[0]

@@ -1,8 +1,8 @@
 """Features of sudden moves: each lights up on the bar of the move and not before."""
 
 import numpy as np
-import talib
 
+from regimegym.features import ta
 from regimegym.features.families import family
 from regimegym.features.feature import FeatureInputs
 from regimegym.features.moving import ratio, shifted
@@ -26,6 +26,6 @@ def volatility_breakout(inputs: FeatureInputs, window: int) -> np.ndarray:
 def range_breakout(inputs: FeatureInputs, window: int) -> np.ndarray:
     """How far the close lies outside the range of the bars before it, in deviations · √window, signed; else 0."""
     close = log_of(inputs, "close")
-    above = close - shifted(talib.MAX(log_of(inputs, "high"), window), 1)
-    below = close - shifted(talib.MIN(log_of(inputs, "low"), window), 1)
+    above = close - shifted(ta.MAX(log_of(inputs, "high"), window), 1)
+    below = close - shifted(ta.MIN(log_of(inputs, "low"), window), 1)
     return in_deviations(inputs, np.maximum(above, 0.0) + np.minimum(below, 0.0), window, window)

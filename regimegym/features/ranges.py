@@ -1,8 +1,8 @@
 """Features of a bar's shape and range: candles, true ranges, volatility from open, high, low and close."""
 
 import numpy as np
-import talib
 
+from regimegym.features import ta
 from regimegym.features.families import family
 from regimegym.features.feature import FeatureInputs, feature
 from regimegym.features.moving import moving_mean_sd, moving_sum, ratio, shifted
@@ -77,6 +77,12 @@ def range_expansion(inputs: FeatureInputs, window: int) -> np.ndarray:
     return ratio(ranges, moving_sum(ranges, window) / window, 1.0)
 
 
+def _edges(inputs: FeatureInputs) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """High and low of each bar, and of the bar before it."""
+    high, low = inputs.bars.high, inputs.bars.low
+    return (high, low), inputs.shared("edges_before", lambda: (shifted(high, 1), shifted(low, 1)))
+
+
 def _height(inputs: FeatureInputs) -> np.ndarray:
     return inputs.shared("height", lambda: inputs.bars.high - inputs.bars.low)
 
@@ -127,24 +133,23 @@ def shadow_balance(inputs: FeatureInputs, window: int) -> np.ndarray:
 @family(20)
 def inside_share(inputs: FeatureInputs, window: int) -> np.ndarray:
     """Share of bars that lie within the range of the bar before them."""
-    high, low = inputs.bars.high, inputs.bars.low
-    inside = np.where(np.isnan(shifted(high, 1)), np.nan, (high <= shifted(high, 1)) & (low >= shifted(low, 1)))
+    (high, low), (before_high, before_low) = _edges(inputs)
+    inside = np.where(np.isnan(before_high), np.nan, (high <= before_high) & (low >= before_low))
     return moving_sum(inside, window) / window
 
 
 @family(20)
 def outside_share(inputs: FeatureInputs, window: int) -> np.ndarray:
     """Share of bars that reach beyond the bar before them on both sides."""
-    high, low = inputs.bars.high, inputs.bars.low
-    outside = np.where(np.isnan(shifted(high, 1)), np.nan, (high > shifted(high, 1)) & (low < shifted(low, 1)))
+    (high, low), (before_high, before_low) = _edges(inputs)
+    outside = np.where(np.isnan(before_high), np.nan, (high > before_high) & (low < before_low))
     return moving_sum(outside, window) / window
 
 
 @feature("overlap", warm_up=1, memory=2)
 def overlap(inputs: FeatureInputs) -> np.ndarray:
     """Common part of this bar's and the last bar's range over their union, in [−1, 1]; 1 without a range."""
-    high, low = inputs.bars.high, inputs.bars.low
-    before_high, before_low = shifted(high, 1), shifted(low, 1)
+    (high, low), (before_high, before_low) = _edges(inputs)
     common = np.minimum(high, before_high) - np.maximum(low, before_low)
     return ratio(common, np.maximum(high, before_high) - np.minimum(low, before_low), 1.0)
 
@@ -161,7 +166,7 @@ def true_range(inputs: FeatureInputs, window: int) -> np.ndarray:
 
     def make() -> np.ndarray:
         _, high, low, close = unit_prices(inputs)
-        return talib.TRANGE(high, low, close)
+        return ta.TRANGE(high, low, close)
 
     ranges = inputs.shared("true_range", make)
     return moving_sum(ranges, window) / window / unit_prices(inputs)[3]

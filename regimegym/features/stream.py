@@ -26,7 +26,7 @@ from regimegym.features.timeframes import (
     unknown_regimes,
 )
 
-GROUPS = (2, 24, 72, 136, 304, 600, 1_100)  # features whose memories end below the same edge share a tail
+GROUPS = (136, 304, 1_100)  # features whose memories end below the same edge share a tail, and its steps
 
 
 class StreamedRow(NamedTuple):

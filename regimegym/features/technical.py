@@ -3,9 +3,8 @@
 from functools import partial
 
 import numpy as np
-import talib
 
-from regimegym.features import indicators
+from regimegym.features import indicators, ta
 from regimegym.features.feature import FeatureInputs, ewma_memory, feature, wilder_memory
 from regimegym.features.moving import change, moving_sum, ratio, shifted
 from regimegym.features.rolling import ewma
@@ -30,16 +29,16 @@ def _adx(inputs: FeatureInputs) -> np.ndarray:
 
 @feature("plus_di", warm_up=100, memory=wilder_memory(14))
 def _plus_di(inputs: FeatureInputs) -> np.ndarray:
-    return talib.PLUS_DI(*unit_prices(inputs)[1:], timeperiod=14)
+    return ta.PLUS_DI(*unit_prices(inputs)[1:], timeperiod=14)
 
 
 @feature("minus_di", warm_up=100, memory=wilder_memory(14))
 def _minus_di(inputs: FeatureInputs) -> np.ndarray:
-    return talib.MINUS_DI(*unit_prices(inputs)[1:], timeperiod=14)
+    return ta.MINUS_DI(*unit_prices(inputs)[1:], timeperiod=14)
 
 
 def _commodity_channel(inputs: FeatureInputs, window: int) -> np.ndarray:
-    return talib.CCI(*unit_prices(inputs)[1:], timeperiod=window)
+    return ta.CCI(*unit_prices(inputs)[1:], timeperiod=window)
 
 
 for _window in (14, 40):
@@ -49,13 +48,13 @@ for _window in (14, 40):
 @feature("ultimate_oscillator", warm_up=28, memory=29)
 def _ultimate_oscillator(inputs: FeatureInputs) -> np.ndarray:
     """TA-Lib ULTOSC (7, 14, 28) in [0, 100]; 50 where a window has no range at all."""
-    ranges = inputs.shared("true_range", lambda: talib.TRANGE(*unit_prices(inputs)[1:]))
+    ranges = inputs.shared("true_range", lambda: ta.TRANGE(*unit_prices(inputs)[1:]))
     still = moving_sum(ranges, 7) <= 1e-14
-    return np.where(still, 50.0, talib.ULTOSC(*unit_prices(inputs)[1:]))
+    return np.where(still, 50.0, ta.ULTOSC(*unit_prices(inputs)[1:]))
 
 
 def _macd(inputs: FeatureInputs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return inputs.shared("macd", lambda: talib.MACD(log_of(inputs, "close"), *MACD))
+    return inputs.shared("macd", lambda: ta.MACD(log_of(inputs, "close"), *MACD))
 
 
 for _i, _name in enumerate(("macd", "macd_signal", "macd_histogram")):
@@ -102,7 +101,7 @@ def _double_average_gap(inputs: FeatureInputs) -> np.ndarray:
 
 @feature("weighted_average_gap", warm_up=SCALE_BARS, memory=SCALE_BARS + 1)
 def _weighted_average_gap(inputs: FeatureInputs) -> np.ndarray:
-    return _gap_to(inputs, talib.WMA(log_of(inputs, "close"), 20), 20)
+    return _gap_to(inputs, ta.WMA(log_of(inputs, "close"), 20), 20)
 
 
 for _fast, _slow in ((5, 20), (10, 40)):

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from regimegym.features import indicators
-from regimegym.features.families import Family, of_window
+from regimegym.features.families import Family
 from regimegym.features.feature import FeatureInputs, feature
 from regimegym.features.moving import moving_correlation, moving_mean_sd, moving_sum, ratio, shifted
 from regimegym.features.ranges import close_location
@@ -19,7 +19,7 @@ def volume_family(*windows: int, more: int = 0) -> Callable[[Family], Family]:
     def register(compute: Family) -> Family:
         for window in windows:
             name = f"{compute.__name__}_{window}"
-            feature(name, window + more - 1, window + more, needs=("volume",))(partial(of_window, compute, window))
+            feature(name, window + more - 1, window + more, needs=("volume",))(partial(compute, window=window))
         return compute
 
     return register

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from regimegym.common.prefetch import prefetch
 from regimegym.replay.sum_tree import FIRST_NODE, find_slots, write_weight, write_weights
 
 REFERENCE, BORN, BITS, RETURN, ACTION = range(5)  # words; the accounts follow the action
@@ -287,18 +288,16 @@ def sample(
                 weight = store.leaves[store.layout[g, 0] + numbers[SLOT, b]]
                 floats[3, b] = (least / (weight * scale)) ** beta
         slots += store.groups[g, FIRST_SLOT]
+        for slot in slots:
+            prefetch(store.words, slot)
     first = ACTION + n_actions
-    for b in range(numbers.shape[1]):
-        # Only touched, so that the processor waits for many rows at once: for both cache lines of each.
-        numbers[GENERATION, b] = store.words[numbers[SLOT, b], BORN]
-        labels[b] = store.words[numbers[SLOT, b], first + 2 * size - 1]
     all_steps = store.words[numbers[SLOT, 0], BITS] >> STEPS_BIT
     for b in range(numbers.shape[1]):
         slot = numbers[SLOT, b]
         held, real = store.words[slot], store.floats[slot]
         steps, label = held[BITS] >> STEPS_BIT, held[BITS] & 7
         all_steps = all_steps if steps == all_steps else 0
-        labels[b] = label - 1
+        labels[b], numbers[GENERATION, b] = label - 1, held[BORN]
         numbers[NOW, b], numbers[LATER, b] = held[REFERENCE], held[REFERENCE] + steps
         floats[0, b], floats[1, b] = real[RETURN], powers[steps]
         floats[2, b] = held[BITS] >> END_BIT & 1

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from numba import njit
 
+from regimegym.common.prefetch import prefetch
+
 BLOCK = 16  # weights; eight took more memory, thirty-two more time
 FIRST_LEAF, FIRST_NODE, N_BLOCKS = range(3)
 
@@ -192,9 +194,11 @@ def find_slots(leaves: np.ndarray, sums: np.ndarray, tree: np.ndarray, targets: 
         reach *= 2
         for b in range(len(slots)):
             _go_down(sums, first, targets, slots, b)
+    blocks = leaves.reshape((-1, BLOCK))
     for b in range(len(slots)):
         if slots[b] < n_blocks:
             _go_down(sums, first, targets, slots, b)
+        prefetch(blocks, tree[FIRST_LEAF] // BLOCK + slots[b] - n_blocks)
     for b in range(len(slots)):
         block = (slots[b] - n_blocks) * BLOCK
         passed, last, total = 0, 0, 0.0

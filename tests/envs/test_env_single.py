@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from tapes import random_tape
 
 from regimegym.envs.sb3_vec_env import TradingVecEnv
 from regimegym.envs.settings import EnvSettings, EpisodeSettings, RewardSettings
+from regimegym.envs.single_step import ROOMS
 from regimegym.envs.stages import Stage
 from regimegym.envs.trading_env import TradingEnv
 from regimegym.envs.vector_env import TradingVectorEnv
@@ -85,6 +87,62 @@ def test_observations_are_never_written_again(tape):
         steps(env, [BUY, SELL] * 30)
         np.testing.assert_equal(kept, copies)
         assert all(value.flags.c_contiguous for one in kept for value in one.values())
+
+
+@pytest.mark.parametrize("observation", ["window", "reference"])
+@pytest.mark.parametrize("hold", [lambda array: array[-1:], memoryview, torch.from_numpy])
+def test_whoever_looks_at_a_part_of_an_observation_keeps_it(tape, observation, hold):
+    env = TradingEnv(tape, settings(), observation=observation)
+    env.reset(seed=0)
+    kept, copies = [], []
+    for k in range(59):
+        seen = env.step(k % 3)[0]
+        if k in (3, 40):  # one of the first room and one of the second; all the others are let go
+            name = "account" if k == 3 else ("market" if observation == "window" else "row")
+            kept.append(hold(seen[name]))
+            copies.append(np.asarray(kept[-1]).copy())
+        del seen
+    env.reset(seed=1)
+    steps(env, [SELL, BUY, HOLD] * 19)
+    env.reset(seed=2)
+    steps(env, [SELL, BUY, HOLD] * 19)
+    for one, other in zip(kept, copies, strict=True):
+        np.testing.assert_array_equal(np.asarray(one), other)
+
+
+def test_room_that_nobody_looks_at_any_more_is_used_again(tape):
+    env = TradingEnv(tape, settings())
+    places = set()
+    for seed in range(4):
+        env.reset(seed=seed)
+        places |= {env.step(HOLD)[0]["market"].ctypes.data for _ in range(59)}
+    assert len(places) == 2 * ROOMS
+
+
+class Moody:
+    """A rule that fails now and then."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def reward(self, step):
+        self.asked += 1
+        if self.asked % 3 == 0:
+            raise ArithmeticError("no reward today")
+        return step.log_return
+
+
+def test_a_rule_that_raises_leaves_every_observation_in_its_place(tape):
+    env, plain = TradingEnv(tape, settings(kind="custom", rule=Moody())), TradingEnv(tape, settings())
+    env.reset(seed=0)
+    plain.reset(seed=0)
+    for k in range(50):
+        expected = plain.step(k % 3)[0]
+        try:
+            seen = env.step(k % 3)[0]
+        except ArithmeticError:
+            continue
+        np.testing.assert_equal(seen, expected)
 
 
 @pytest.mark.parametrize("action", [2, np.int64(2), np.int32(2), np.array(2), np.array([2]), [2], 2.0, np.float32(2)])

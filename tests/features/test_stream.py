@@ -48,7 +48,7 @@ def assert_streamed(bars: Bars, table: FeatureTable, start: int = 0, regimes: Re
         np.testing.assert_allclose(streamed, expected, rtol=tolerance, atol=tolerance * expected.std(), err_msg=name)
 
 
-@pytest.mark.parametrize("name", ["default", "minimal", "lstm"])
+@pytest.mark.parametrize("name", ["default", "minimal", "lstm", "recipe", "trend"])
 def test_a_small_set_is_streamed_from_the_first_bar(name):
     bars = minute_bars(700)
     assert_streamed(bars, table_of(bars, FeatureSettings(SETS[name], missing="omit")))
@@ -63,7 +63,7 @@ def test_the_largest_set_is_streamed_past_every_memory():
 
 def test_every_feature_with_a_memory_is_in_a_streamed_set():
     of_bars = [f.name for f in map(FEATURES.get, FEATURES) if not set(f.needs) - {"volume", "intraday", "gaps"}]
-    streamed = set(SETS["xgboost"]) | set(SETS["default"])
+    streamed = {name for of in ("xgboost", "default", "recipe", "trend") for name in SETS[of]}
     assert len(of_bars) > 280
     assert set(of_bars) - streamed <= {"roll_spread", "corwin_schultz_spread"} | set(_of_volume())
 

@@ -4,6 +4,7 @@ Series that several columns need are made once, and rolling windows are pandas' 
 TA-Lib and columns made of regimes are left out on both sides.
 """
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -43,18 +44,59 @@ class PandasFeatures:
         return self.logs.diff()
 
     @cached_property
-    def sd_60(self) -> Series:
-        """Deviation of 60 returns, the unit of many columns."""
-        return self.sd(60)
+    def highs(self) -> Series:
+        """Log high."""
+        return _log(self.high)
+
+    @cached_property
+    def lows(self) -> Series:
+        """Log low."""
+        return _log(self.low)
+
+    @cached_property
+    def ranges(self) -> Series:
+        """Log range of each bar."""
+        return _log(self.high / self.low)
 
     @cached_property
     def time(self) -> Series:
         """Row numbers, the x of the regressions."""
         return pd.Series(np.arange(len(self.close), dtype=float), self.close.index)
 
+    @cached_property
+    def made(self) -> dict[tuple[str, int], Series]:
+        """Rolling series that several columns need, by name and window."""
+        return {}
+
+    def once(self, name: str, w: int, make: Callable[[], Series]) -> Series:
+        """The series of this name and window, made when it is first asked for."""
+        if (name, w) not in self.made:
+            self.made[name, w] = make()
+        return self.made[name, w]
+
     def sd(self, w: int) -> Series:
         """Deviation of the last w returns."""
-        return self.r.rolling(w).std(ddof=0)
+        return self.once("sd", w, lambda: self.r.rolling(w).std(ddof=0))
+
+    def squares(self, w: int) -> Series:
+        """Σ r² of the last w returns."""
+        return self.once("squares", w, lambda: (self.r**2).rolling(w).sum())
+
+    def path(self, w: int) -> Series:
+        """Σ |r| of the last w returns."""
+        return self.once("path", w, lambda: self.r.abs().rolling(w).sum())
+
+    def highest(self, w: int) -> Series:
+        """Highest log high of the last w bars."""
+        return self.once("highest", w, lambda: self.highs.rolling(w).max())
+
+    def lowest(self, w: int) -> Series:
+        """Lowest log low of the last w bars."""
+        return self.once("lowest", w, lambda: self.lows.rolling(w).min())
+
+    def mean_volume(self, w: int) -> Series:
+        """Mean volume of the last w bars."""
+        return self.once("mean_volume", w, lambda: self.volume.rolling(w).mean())
 
     # --- families ----------------------------------------------------------------------------------
 
@@ -62,33 +104,33 @@ class PandasFeatures:
         return self.logs.diff(w) / (self.sd(w) * np.sqrt(w))
 
     def up_share(self, w: int) -> Series:
-        return self.r.clip(lower=0).rolling(w).sum() / self.r.abs().rolling(w).sum()
+        return self.r.clip(lower=0).rolling(w).sum() / self.path(w)
 
     def efficiency(self, w: int) -> Series:
-        return self.logs.diff(w).abs() / self.r.abs().rolling(w).sum()
+        return self.logs.diff(w).abs() / self.path(w)
 
     def range_position(self, w: int) -> Series:
-        low = _log(self.low).rolling(w).min()
-        return (self.logs - low) / (_log(self.high).rolling(w).max() - low)
+        low = self.lowest(w)
+        return (self.logs - low) / (self.highest(w) - low)
 
     def high_gap(self, w: int) -> Series:
-        return (_log(self.high).rolling(w).max() - self.logs) / (self.sd(w) * np.sqrt(w))
+        return (self.highest(w) - self.logs) / (self.sd(w) * np.sqrt(w))
 
     def low_gap(self, w: int) -> Series:
-        return (self.logs - _log(self.low).rolling(w).min()) / (self.sd(w) * np.sqrt(w))
+        return (self.logs - self.lowest(w)) / (self.sd(w) * np.sqrt(w))
 
     def close_z(self, w: int) -> Series:
         rolling = self.logs.rolling(w)
         return (self.logs - rolling.mean()) / rolling.std(ddof=0)
 
     def raw_slope(self, w: int) -> Series:
-        return self.logs.rolling(w).cov(self.time, ddof=0) * 12.0 / (w * w - 1.0)
+        return self.once("slope", w, lambda: self.logs.rolling(w).cov(self.time, ddof=0) * 12.0 / (w * w - 1.0))
 
     def slope(self, w: int) -> Series:
         return self.raw_slope(w) / (self.sd(w) / np.sqrt(w))
 
     def fit(self, w: int) -> Series:
-        return self.logs.rolling(w).corr(self.time) ** 2
+        return self.once("fit", w, lambda: self.logs.rolling(w).corr(self.time) ** 2)
 
     def residual(self, w: int) -> Series:
         rolling = self.logs.rolling(w)
@@ -105,38 +147,38 @@ class PandasFeatures:
         return ((self.r.rolling(w).kurt() * (w - 2.0) * (w - 3.0) / (w - 1.0)) - 6.0) / (w + 1.0) + 3.0
 
     def autocorrelation(self, w: int) -> Series:
-        return (self.r * self.r.shift()).rolling(w).sum() / (self.r**2).rolling(w).sum()
+        return (self.r * self.r.shift()).rolling(w).sum() / self.squares(w)
 
     def jump_share(self, w: int) -> Series:
         bipower = (self.r.abs() * self.r.abs().shift()).rolling(w).sum() * np.pi / 2.0
-        return 1.0 - bipower / (self.r**2).rolling(w).sum()
+        return 1.0 - bipower / self.squares(w)
 
     def variance_ratio(self, w: int) -> Series:
-        return (self.logs.diff(5) ** 2).rolling(w).sum() / (5.0 * (self.r**2).rolling(w).sum())
+        return (self.logs.diff(5) ** 2).rolling(w).sum() / (5.0 * self.squares(w))
 
     def downside_share(self, w: int) -> Series:
-        return (self.r.clip(upper=0) ** 2).rolling(w).sum() / (self.r**2).rolling(w).sum()
+        return (self.r.clip(upper=0) ** 2).rolling(w).sum() / self.squares(w)
 
     def volatility_of_volatility(self, w: int) -> Series:
         rolling = self.r.abs().rolling(w)
         return rolling.std(ddof=0) / rolling.mean()
 
     def largest_gain(self, w: int) -> Series:
-        return self.r.rolling(w).max() / _root((self.r**2).rolling(w).mean())
+        return self.r.rolling(w).max() / _root(self.squares(w) / w)
 
     def largest_loss(self, w: int) -> Series:
-        return self.r.rolling(w).min() / _root((self.r**2).rolling(w).mean())
+        return self.r.rolling(w).min() / _root(self.squares(w) / w)
 
     def turning_share(self, w: int) -> Series:
         turned = (self.r * self.r.shift() < 0).astype(float).where(self.r.shift().notna())
         return turned.rolling(w).mean()
 
     def parkinson(self, w: int) -> Series:
-        return _root((_log(self.high / self.low) ** 2).rolling(w).mean() / (4.0 * LN_2))
+        return self.once("parkinson", w, lambda: _root((self.ranges**2).rolling(w).mean() / (4.0 * LN_2)))
 
     def garman_klass(self, w: int) -> Series:
         body = _log(self.close / self.open) ** 2
-        return _root((0.5 * _log(self.high / self.low) ** 2 - (2.0 * LN_2 - 1.0) * body).rolling(w).mean())
+        return _root((0.5 * self.ranges**2 - (2.0 * LN_2 - 1.0) * body).rolling(w).mean())
 
     def rogers_satchell_variances(self) -> Series:
         up = _log(self.high / self.close) * _log(self.high / self.open)
@@ -155,8 +197,7 @@ class PandasFeatures:
         return self.parkinson(w) / self.sd(w)
 
     def range_expansion(self, w: int) -> Series:
-        ranges = _log(self.high / self.low)
-        return ranges / ranges.rolling(w).mean()
+        return self.ranges / self.ranges.rolling(w).mean()
 
     def body_mean(self, w: int) -> Series:
         return self.body().rolling(w).mean()
@@ -179,24 +220,24 @@ class PandasFeatures:
 
     def momentum_acceleration(self, w: int) -> Series:
         returns = self.logs.diff(w)
-        return (returns - returns.shift(w)) / (self.sd_60 * np.sqrt(2.0 * w))
+        return (returns - returns.shift(w)) / (self.sd(60) * np.sqrt(2.0 * w))
 
     def volatility_breakout(self, w: int) -> Series:
-        return self.r.abs() / _root((self.r**2).rolling(w).mean())
+        return self.r.abs() / _root(self.squares(w) / w)
 
     def range_breakout(self, w: int) -> Series:
-        above = self.logs - _log(self.high).rolling(w).max().shift()
-        below = self.logs - _log(self.low).rolling(w).min().shift()
+        above = self.logs - self.highest(w).shift()
+        below = self.logs - self.lowest(w).shift()
         return (above.clip(lower=0) + below.clip(upper=0)) / (self.sd(w) * np.sqrt(w))
 
     def average_gap(self, w: int) -> Series:
-        return (self.logs - self.logs.ewm(span=w).mean()) / (self.sd_60 * np.sqrt(w))
+        return (self.logs - self.logs.ewm(span=w).mean()) / (self.sd(60) * np.sqrt(w))
 
     def return_1_lag(self, w: int) -> Series:
-        return self.r.shift(w) / self.sd_60
+        return self.r.shift(w) / self.sd(60)
 
     def volume_surge(self, w: int) -> Series:
-        return self.volume / self.volume.rolling(w).mean()
+        return self.volume / self.mean_volume(w)
 
     def volume_score(self, w: int) -> Series:
         rolling = self.volume.rolling(w)
@@ -207,10 +248,10 @@ class PandasFeatures:
         return rolling.std(ddof=0) / rolling.mean()
 
     def signed_volume(self, w: int) -> Series:
-        return Series(np.sign(self.r) * self.volume).rolling(w).sum() / self.volume.rolling(w).sum()
+        return Series(np.sign(self.r) * self.volume).rolling(w).sum() / (w * self.mean_volume(w))
 
     def money_flow(self, w: int) -> Series:
-        return (self.close_location() * self.volume).rolling(w).sum() / self.volume.rolling(w).sum()
+        return (self.close_location() * self.volume).rolling(w).sum() / (w * self.mean_volume(w))
 
     def volume_impact(self, w: int) -> Series:
         return self.r.abs().rolling(w).corr(self.volume)
@@ -234,14 +275,14 @@ class PandasFeatures:
         return common / (np.maximum(self.high, self.high.shift()) - np.minimum(self.low, self.low.shift()))
 
     def opening_gap(self) -> Series:
-        return _log(self.open / self.close.shift()) / self.sd_60
+        return _log(self.open / self.close.shift()) / self.sd(60)
 
     def keltner_position(self) -> Series:
-        ranges = _log(self.high / self.low).rolling(20).mean()
+        ranges = self.ranges.rolling(20).mean()
         return (self.logs - self.logs.ewm(span=20).mean()) / ranges
 
     def volume_change(self) -> Series:
-        return self.volume.diff() / self.volume.rolling(20).mean()
+        return self.volume.diff() / self.mean_volume(20)
 
 
 FAMILIES: dict[str, tuple[int, ...]] = {

@@ -88,6 +88,17 @@ def cpprb_bytes(sizes: Sizes) -> float:
     return float(2 * sizes.window_bytes + 3 * np.dtype(np.float32).itemsize)
 
 
+def _repeated(cycle: Callable[[], None]) -> Work:
+    """Cycles as gradient steps are: a batch is let go before the next one is drawn."""
+
+    def work() -> int:
+        for _ in range(CYCLES):
+            cycle()
+        return CYCLES
+
+    return work
+
+
 # --- ours ----------------------------------------------------------------------------------------
 
 
@@ -147,14 +158,12 @@ def _our_cycles(n: int, sizes: Sizes) -> Work:
     buffer, arguments = _our_buffer(n, sizes)
     errors = np.random.default_rng(RANDOM_SEED).standard_normal(BATCH)
 
-    def work() -> int:
-        for _ in range(CYCLES):
-            buffer.add(*arguments)
-            batch = buffer.draw(BATCH)
-            buffer.update_priorities(batch.slots, batch.born, errors)
-        return CYCLES
+    def cycle() -> None:
+        buffer.add(*arguments)
+        batch = buffer.draw(BATCH)
+        buffer.update_priorities(batch.slots, batch.born, errors)
 
-    return work
+    return _repeated(cycle)
 
 
 # --- peers ---------------------------------------------------------------------------------------
@@ -173,14 +182,12 @@ def _cpprb_cycles(n: int, sizes: Sizes) -> Work:
         buffer.add(obs=many, next_obs=many, act=zeros, rew=zeros, done=zeros)
     errors = np.abs(np.random.default_rng(RANDOM_SEED).standard_normal(BATCH))
 
-    def work() -> int:
-        for _ in range(CYCLES):
-            buffer.add(obs=one, next_obs=one, act=1, rew=0.0, done=0.0)
-            batch = buffer.sample(BATCH, beta=BETA)
-            buffer.update_priorities(batch["indexes"], errors)
-        return CYCLES
+    def cycle() -> None:
+        buffer.add(obs=one, next_obs=one, act=1, rew=0.0, done=0.0)
+        batch = buffer.sample(BATCH, beta=BETA)
+        buffer.update_priorities(batch["indexes"], errors)
 
-    return work
+    return _repeated(cycle)
 
 
 def _sb3_buffer(n: int, sizes: Sizes) -> Any:
@@ -196,13 +203,11 @@ def _sb3_cycles(n: int, sizes: Sizes) -> Work:
     for _ in range(n):
         buffer.add(window, window, one, one, no, [{}])
 
-    def work() -> int:
-        for _ in range(CYCLES):
-            buffer.add(window, window, one, one, no, [{}])
-            buffer.sample(BATCH)
-        return CYCLES
+    def cycle() -> None:
+        buffer.add(window, window, one, one, no, [{}])
+        buffer.sample(BATCH)
 
-    return work
+    return _repeated(cycle)
 
 
 def _windows(sizes: Sizes, n: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from regimegym.common.checks import check_at_least, check_choice, check_positive
 from regimegym.common.errors import ConfigError
 from regimegym.common.plain import plain
 
-BENCHMARKS = ("envs", "features", "replay", "train", "worlds")
+BENCHMARKS = ("envs", "features", "rare", "replay", "train", "worlds")
 
 
 def run(words: list[str]) -> None:
@@ -59,6 +59,11 @@ def _measure(options: argparse.Namespace, told: Callable[[str], None]) -> tuple[
 
         trained = benchmark_train(options.repeats, on_progress=told)
         return trained, train_table(trained)
+    if options.benchmark == "rare":
+        from regimegym.training.benchmarks.rare_benchmark import benchmark_rare, rare_table
+
+        rare = benchmark_rare(options.seeds, options.bars, on_progress=told)
+        return rare, rare_table(rare)
     if options.benchmark == "worlds":
         return _measure_worlds(options, told)
     from regimegym.training.benchmarks.env_benchmark import benchmark_envs

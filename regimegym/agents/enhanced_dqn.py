@@ -27,6 +27,8 @@ from regimegym.agents.losses import regime_accuracy, regime_cross_entropy, soft_
 from regimegym.agents.networks.dueling import AfterstateHeads
 from regimegym.agents.networks.settings import NetworkSettings
 from regimegym.agents.randomness import TorchStream
+from regimegym.common.errors import ConfigError
+from regimegym.common.regimes import Regime
 from regimegym.common.seeding import generator, integer_seed
 from regimegym.envs.recorded_source import record_steps
 from regimegym.envs.settings import EnvSettings
@@ -294,11 +296,20 @@ class EnhancedDQN(OffPolicyAlgorithm):
 def _memory(
     env: VecEnv, settings: EnhancedDQNSettings, replay: ReplaySettings | None, rng: np.random.Generator
 ) -> tuple[type[ReplayBuffer], dict[str, Any]]:
-    """The replay buffer of a mode of learning and its arguments."""
+    """The replay buffer of a mode of learning and its arguments.
+
+    Raises ConfigError on a tape without regimes: replay never stores a bar whose regime is unknown.
+    """
     tape = tape_of(env)
     if settings.learning == "afterstate":
         ratios = fill_ratios(tape, settings_of(env).account.execution)
         return TapeBars, {"tape": tape, "limits": attribute_of(env, "rows"), "ratios": ratios, "rng": rng}
+    if (tape.regimes == Regime.UNKNOWN).all():
+        raise ConfigError(
+            "no-regimes",
+            f"agent.learning={settings.learning} replays bars by regime, and the tape of {tape.symbol} knows none",
+            needed="a tape made by features.market.build_tape",
+        )
     source = record_steps(env)
     if settings.learning == "all_actions" and source is None:
         attribute_of(env, "settings")

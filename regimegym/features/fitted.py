@@ -42,15 +42,22 @@ class FittedPipeline:
     timeframe_ns: int
 
     @classmethod
-    def fit(cls, market: Market, rows: RowRange, regimes: RegimeSettings | None = None) -> "FittedPipeline":
+    def fit(
+        cls,
+        market: Market,
+        rows: RowRange,
+        regimes: RegimeSettings | None = None,
+        longest_gap_days: float = FeatureSettings.longest_gap_days,
+    ) -> "FittedPipeline":
         """The pipeline of `market`, scaled by the training `rows` and frozen.
 
         Args:
             market: prepared bars; their columns become the columns of the model.
             rows: training rows; no other row has any influence.
             regimes: the rule `market` was prepared with; the default rule where None.
+            longest_gap_days: the step at which its history was cut, as in FeatureSettings.
         """
-        features = FeatureSettings(market.table.names)
+        features = FeatureSettings(market.table.names, longest_gap_days=longest_gap_days)
         return cls(features, regimes or RegimeSettings(), fit_scaler(market.table, rows), market.bars.timeframe_ns)
 
     @property

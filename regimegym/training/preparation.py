@@ -6,10 +6,10 @@ from datetime import datetime
 from pathlib import Path
 
 import torch
+from gymnasium.spaces import Discrete
 from omegaconf import DictConfig, OmegaConf
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from regimegym.agents.action_space import require_discrete
 from regimegym.agents.build import build_agent
 from regimegym.agents.card import ModelCard, card_of
 from regimegym.agents.decision.settings import DecisionSettings
@@ -86,8 +86,12 @@ def assemble(
     agent, network = build(config.agent), build(config.network)
     env = experiment.vec_env(settings.n_accounts, seed)
     algorithm = build_agent(agent, env, network, seed, device_of(settings.device), replay=build(config.replay))
-    if not decision.is_empty:
-        require_discrete("decision", env.action_space)
+    if not decision.is_empty and not isinstance(env.action_space, Discrete):
+        raise ConfigError(
+            "action-space",
+            f"decision layers choose among discrete actions, the environment wants {env.action_space}",
+            help=("env.action.mode=trade", "or env.action.mode=target", "or decision=none"),
+        )
     card = card_of(
         algorithm,
         agent,

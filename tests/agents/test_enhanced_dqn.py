@@ -180,6 +180,12 @@ def test_an_environment_without_a_tape_is_refused(env, tiny_network):
         EnhancedDQN(env, QUICK, tiny_network, 1)
 
 
+def test_a_tape_without_regimes_is_refused_and_not_learned_from_in_silence(tiny_network):
+    tape = make_tape(np.linspace(100, 110, 300), np.ones((300, 1)), np.full(300, -1), 1)
+    with pytest.raises(ConfigError, match="replays bars by regime"):
+        EnhancedDQN(TinyVecEnv(tape), QUICK, tiny_network, 1)
+
+
 def test_rewards_are_scaled_by_their_own_deviation(tape, tiny_network):
     model = EnhancedDQN(TinyVecEnv(tape), QUICK, tiny_network, 1)
     assert float(model.policy.reward_scale) == 1.0

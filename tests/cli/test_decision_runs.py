@@ -44,5 +44,5 @@ def test_what_is_no_flag_is_named(run, capsys):
 def test_layers_need_discrete_actions(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["train", *TINY, "decision=tiers", "agent=ppo", "env.action.mode=continuous"]) == 2
-    assert "chooses among discrete actions" in capsys.readouterr().err
+    assert "decision layers choose among discrete actions" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()

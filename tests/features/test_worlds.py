@@ -66,7 +66,8 @@ def test_every_bar_of_every_world_is_valid_under_any_settings(name, data, seed):
     try:
         bars, truth = draw_world(name, n_bars, np.random.default_rng(seed), settings)
     except ConfigError as error:
-        assert "log prices of this world go beyond" in str(error)
+        if "log prices of this world go beyond" not in str(error):
+            raise
         reject()  # prices that no float64 holds are refused; too many of them would fail the test
     assert len(bars) == n_bars
     assert find_broken_rules(columns(bars)) == []

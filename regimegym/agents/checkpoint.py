@@ -105,7 +105,12 @@ def with_saved_layers(policy: Policy, card: ModelCard, symbol: str = "") -> Poli
     """
     fitted = card.layers()
     inside = policy if fitted is None else layered(policy, fitted, card.roles(), symbol)
-    return gated(inside, card.entrance(), ActionSettings(**card.action_settings))
+    return behind_gate(inside, card)
+
+
+def behind_gate(policy: Policy, card: ModelCard) -> Policy:
+    """`policy` behind the gate of its card, itself without one. Raises ModelError when the gate is damaged."""
+    return gated(policy, card.entrance(), ActionSettings(**card.action_settings))
 
 
 def load_policy_object(folder: Path) -> tuple[BasePolicy, ModelCard]:

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from regimegym.agents.build import KINDS
-from regimegym.agents.checkpoint import load_policy, with_saved_layers
+from regimegym.agents.checkpoint import behind_gate, load_policy, with_saved_layers
 from regimegym.common.checks import check_choice, check_flag
 from regimegym.common.errors import ConfigError, RunError
 from regimegym.envs.settings import EnvSettings
@@ -60,8 +60,8 @@ def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
     if not is_new:
         check_same_data(run, market, _other_data(run))
     market = replace(market, table=align_features(card.feature_names, market.table))
-    if config.with_layers:
-        policy = with_saved_layers(policy, card, market.bars.symbol)
+    # Without its layers a model is still behind its gate: leaving them out lets nothing through.
+    policy = with_saved_layers(policy, card, market.bars.symbol) if config.with_layers else behind_gate(policy, card)
     tape = build_tape(market, Scaler.from_dict(card.scaler))
     rows = (
         longest_stretch(RowRange(0, len(tape)), market.table.pieces, "evaluation")

@@ -1,10 +1,13 @@
 """Decision layers from the command line: fitted after training, saved with the model, on or off in evaluation."""
 
+from dataclasses import replace
+
 import pytest
 from tiny_runs import TINY, read, train
 
-from regimegym.agents.checkpoint import load_policy
+from regimegym.agents.checkpoint import behind_gate, load_policy, with_saved_layers
 from regimegym.agents.decision.layers import LayeredPolicy
+from regimegym.agents.gate import FlatPolicy
 from regimegym.cli.main import main
 
 
@@ -34,6 +37,15 @@ def test_layers_are_fitted_saved_reported_and_can_be_left_out(run):
     again = read(with_layers / "metrics.json")["test"]["agent"]
     assert again == read(run / "metrics.json")["test"]["agent"]
     assert read(without / "metrics.json")["test"]["agent"] is not None
+
+
+def test_a_closed_gate_stays_closed_without_layers(run):
+    card = load_policy(run / "model")[1]
+    shut = replace(card, gate={"threshold": 1.5, "t_statistic": 0.0})
+    policy, _ = load_policy(run / "model", with_layers=False)
+    assert isinstance(behind_gate(policy, shut), FlatPolicy)
+    assert isinstance(with_saved_layers(policy, shut), FlatPolicy)
+    assert behind_gate(policy, card) is policy
 
 
 def test_what_is_no_flag_is_named(run, capsys):

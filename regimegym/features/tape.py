@@ -190,6 +190,26 @@ def cut_tape(tape: MarketTape, start: int, stop: int) -> MarketTape:
     )
 
 
+def with_still_bar(tape: MarketTape, segment: Segment) -> MarketTape:
+    """The rows of `segment` as a tape of their own, with one bar more in which nothing moves.
+
+    Whoever walks over it decides on the last real row too, as somebody who trades now must. The
+    still bar repeats the close before it; features, label and spread are those of the row before.
+    """
+    part = cut_tape(tape, segment.start, segment.stop)
+    columns: dict[str, Any] = {
+        field.name: np.concatenate([column, column[-1:]])
+        for field in fields(MarketTape)
+        if isinstance(column := getattr(part, field.name), np.ndarray)
+    }
+    for name in ("open", "high", "low"):
+        columns[name][-1] = columns["close"][-1]
+    columns["timestamps"][-1] += part.timeframe_ns
+    if part.funding_rate is not None:
+        columns["funding_rate"][-1] = 0.0
+    return replace(part, **columns, segments=(part.segments[0]._replace(stop=len(part) + 1),))
+
+
 def _without_funding(tape: MarketTape) -> MarketTape:
     """Nobody pays on `tape`, said as a column."""
     return replace(tape, funding_rate=np.zeros(len(tape)))

@@ -115,7 +115,7 @@ def _audit(
     from regimegym.features.bars import last_bars
     from regimegym.training.experiment import experiment_on, load_data
     from regimegym.training.pipeline_audit import pipeline_provider, user_provider
-    from regimegym.training.signal_audit import fold_cuts
+    from regimegym.training.predictor_audit import fold_cuts
     from regimegym.training.wiring import build
 
     bars, context = load_data(config)

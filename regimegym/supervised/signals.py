@@ -183,7 +183,7 @@ def joined(market: Market, columns: np.ndarray, names: Sequence[str]) -> Market:
 
     Raises:
         DataError: `signal-not-finite`, a column has no value on a row behind its first;
-            `no-signals`, no piece has a row with all of them.
+            `no-predictions`, no piece has a row with all of them.
     """
     table, pieces = market.table, []
     known = np.isfinite(columns).all(axis=1)
@@ -196,7 +196,7 @@ def joined(market: Market, columns: np.ndarray, names: Sequence[str]) -> Market:
             raise DataError("signal-not-finite", f"signal '{name}' is {columns[row].min()} on row {row}")
         pieces.append(piece._replace(first_row=first))
     if all(piece.first_row == piece.stop for piece in pieces):
-        raise DataError("no-signals", "no row has all signals", help=("use more bars, or fewer folds",))
+        raise DataError("no-predictions", "no row has all signals", help=("use more bars, or fewer folds",))
     values = np.concatenate([table.values.T, columns.T]).T
     values[~_is_known(pieces, len(table))] = np.nan
     warm_up = pieces[0].first_row

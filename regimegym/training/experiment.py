@@ -20,7 +20,7 @@ from regimegym.features.segments import longest_stretch
 from regimegym.features.splits import RowRange, Split
 from regimegym.features.tape import MarketTape
 from regimegym.training.feature_progress import feature_progress
-from regimegym.training.signals import TrainingSignals, fit_training_signals, with_signals
+from regimegym.training.predictions import Predictions, fit_predictions, with_predictions
 from regimegym.training.wiring import build
 
 
@@ -29,7 +29,7 @@ class Experiment:
     """One data set, cut in time, scaled by its training rows, and the rules to trade it under.
 
     `regime_settings` hold the thresholds that label it: those of the training rows where they are fitted.
-    `signals` are the predictors whose columns the market holds behind its features, None without any.
+    `predictions` come from predictors whose columns the market holds behind its features, None without any.
     """
 
     market: Market
@@ -38,7 +38,7 @@ class Experiment:
     scaler: Scaler
     tape: MarketTape
     settings: EnvSettings
-    signals: TrainingSignals | None = None
+    predictions: Predictions | None = None
 
     def vec_env(self, n_accounts: int, random_seed: int) -> TradingVecEnv:
         """The training environment: `n_accounts` accounts on the training rows."""
@@ -65,7 +65,7 @@ def interval_of(tape: MarketTape, rows: RowRange) -> tuple[int, int]:
 def build_experiment(config: DictConfig, run: Path | None = None) -> Experiment:
     """Load, check, label, cut, predict, scale. Every mistake in the user's input surfaces here.
 
-    `run` is a run folder that holds the signals of this configuration; without it they are fitted.
+    `run` is a run folder that holds the predictors of this configuration; without it they are fitted.
 
     Raises:
         DataError, ConfigError: with file, row, column, or setting and the value that came.
@@ -93,11 +93,11 @@ def experiment_on(config: DictConfig, bars: Bars, context: Context, run: Path | 
     fitted = fit_regimes(market.regimes, regime, split.train)
     if fitted != regime:  # labels and their features anew; the warm-up, and so the split, stays
         market = prepare_market(bars, fitted, features, context)
-    signals = fit_training_signals(config, market, split) if run is None else TrainingSignals.load(run)
-    if signals is not None:
-        market, split = with_signals(market, split, signals, settings.episode.least_length + 1)
+    predictions = fit_predictions(config, market, split) if run is None else Predictions.load(run)
+    if predictions is not None:
+        market, split = with_predictions(market, split, predictions, settings.episode.least_length + 1)
     scaler = fit_scaler(market.table, split.train)
-    return Experiment(market, fitted, split, scaler, build_tape(market, scaler), settings, signals)
+    return Experiment(market, fitted, split, scaler, build_tape(market, scaler), settings, predictions)
 
 
 def build_market(config: DictConfig, regime_settings: RegimeSettings, names: Sequence[str] | None = None) -> Market:

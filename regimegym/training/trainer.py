@@ -74,7 +74,7 @@ def resume(path: str) -> float:
     job = None if number is None else Job(int(number), folder.path.parent)
     started = datetime.fromisoformat(manifest["started"]) if "started" in manifest else datetime.now().astimezone()
     with folder.held():
-        kept = folder.path if folder.signals.is_dir() else None
+        kept = folder.path if folder.predictors.is_dir() else None
         overrides = list(OmegaConf.load(folder.overrides))
         training = assemble(config, overrides, job, lambda name, when: folder, started, kept)
         check_same_data(folder, training.experiment.market)
@@ -141,8 +141,8 @@ def learn(training: Training, board: Board, found: tuple[int, Tree] | None = Non
 def _keep(training: Training, algorithm: BaseAlgorithm, t_statistic: float) -> str:
     threshold = training.settings.gate
     gate = None if threshold is None else asdict(Gate(float(threshold), t_statistic))
-    signals = None if training.experiment.signals is None else training.folder.signals
-    save_model(training.folder.model, algorithm, replace(training.card, gate=gate), signals)
+    predictors = None if training.experiment.predictions is None else training.folder.predictors
+    save_model(training.folder.model, algorithm, replace(training.card, gate=gate), predictors)
     return "model/"
 
 

@@ -8,10 +8,13 @@ import pytest
 
 from regimegym.cli.main import main
 from regimegym.supervised import signals
-from regimegym.supervised.signal_set import SignalSet
+from regimegym.supervised.predictor_set import PredictorSet
+from regimegym.training.experiment import build_experiment
+from regimegym.training.model_at_work import load_policy
+from regimegym.training.wiring import read_run_config
 from tests.cli.tiny_runs import read, train
 
-PREDICTORS = ["predictors=[last_value,majority]", "folds.n_splits=3", "label.horizon=5"]
+PREDICTORS = ["predictors=[last_value,majority]", "folds.n_splits=3", "target.horizon=5"]
 AUDIT = ["data", "audit", "data.n_bars=900", "env.episode.length=32", "env.episode.window=8"]
 AUDIT += ["features.names=[return_1,return_5]", "predictors=[last_value]", "folds.n_splits=2", "--cuts", "6"]
 
@@ -29,35 +32,46 @@ def run(tmp_path_factory):
 def test_the_model_carries_its_predictors_and_their_names(run):
     card = read(run / "model" / "model.json")
     assert card["feature_names"][-2:] == ["last_value_up", "majority_up"]
-    kept = SignalSet.load(run / "model" / "signals")
+    kept = PredictorSet.load(run / "model" / "predictors")
     assert kept.names == ("last_value_up", "majority_up")
     assert list(kept.inputs) == card["feature_names"][:-2]
-    assert kept.label["horizon"] == 5
+    assert kept.target["horizon"] == 5
     assert len(kept.about["last_value"]["folds"]) == 3
 
 
 def test_evaluating_again_asks_the_saved_models_and_finds_the_same(run, monkeypatch, capsys):
     monkeypatch.chdir(run.parent)
     assert main(["evaluate", f"run={run}"]) == 0
-    (again,) = (run / "evaluations").glob("*")
+    (again,) = (run / "evaluations").glob("*/*")
     first, second = read(run / "metrics.json"), read(again / "metrics.json")
     assert second["test"]["agent"] == first["test"]["agent"]
-    assert first["test"]["agent"]["log_return"] != 0.0
+
+
+def test_behind_the_training_rows_the_saved_models_show_what_the_training_showed(run):
+    config = read_run_config(run / "config.yaml")
+    experiment = build_experiment(config)
+    tape = load_policy(run).tape(experiment.market.bars)
+    rows = slice(experiment.split.train.stop, None)
+    assert tape.feature_names == experiment.tape.feature_names
+    np.testing.assert_array_equal(tape.features[rows], experiment.tape.features[rows])
+    assert np.ptp(tape.features[rows, -2]) > 0
+    before = slice(experiment.split.train.start, experiment.split.train.stop)
+    assert (tape.features[before, -2] != experiment.tape.features[before, -2]).any()
 
 
 def test_new_data_is_answered_by_the_last_models(run, monkeypatch, capsys):
     monkeypatch.chdir(run.parent)
-    assert main(["evaluate", f"run={run}", "data=synthetic", "data.n_bars=900", "data.random_seed=77"]) == 0
+    assert main(["evaluate", f"run={run}", "data=synthetic", "data.n_bars=900", "data.market_seed=77"]) == 0
     assert "not finite" not in capsys.readouterr().err
 
 
 def test_a_model_without_its_predictors_is_refused(run, tmp_path, monkeypatch, capsys):
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
-    shutil.rmtree(copy / "model" / "signals")
+    shutil.rmtree(copy / "model" / "predictors")
     monkeypatch.chdir(tmp_path)
     assert main(["evaluate", f"run={copy}"]) == 2
-    assert "model/no-signals" in capsys.readouterr().err
+    assert "model/no-predictors" in capsys.readouterr().err
 
 
 def test_a_run_goes_on_with_the_signals_it_was_begun_with(run, tmp_path, monkeypatch, capsys):
@@ -92,7 +106,7 @@ def test_a_label_that_is_not_purged_is_found(monkeypatch, tmp_path, capsys):
         return type(part)(**{**vars_of(part), "labels": lesson.labels[start:stop], "ends": np.arange(len(part))})
 
     monkeypatch.setattr(signals, "lesson_before", unpurged)
-    monkeypatch.setattr("regimegym.training.signal_audit.lesson_before", unpurged)
+    monkeypatch.setattr("regimegym.training.predictor_audit.lesson_before", unpurged)
     monkeypatch.chdir(tmp_path)
     assert main(AUDIT) == 2
     assert "fitted signal last_value_up" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from regimegym.supervised.base import Predictor, State
 from regimegym.supervised.cross_validation import ForwardFolds
 from regimegym.supervised.floors import LastValue
 from regimegym.supervised.lesson import Lesson
-from regimegym.supervised.signal_set import SignalSet, fit_signals
+from regimegym.supervised.predictor_set import PredictorSet, fit_predictors
 from regimegym.supervised.signals import (
     Serving,
     cross_fit,
@@ -145,7 +145,7 @@ def signals(market):
     labels = np.append(closes[5:] > closes[:-5], [np.nan] * 5).astype(float)
     ends = np.minimum(np.arange(len(rows)) + 5, len(rows) - 1)
     lesson = Lesson(table.values[rows], labels, ends, table.names, table.timestamps[rows], closes, ("down", "up"))
-    return fit_signals({"last": LastValue, "again": LastValue}, lesson, ForwardFolds(3), 1)
+    return fit_predictors({"last": LastValue, "again": LastValue}, lesson, ForwardFolds(3), 1)
 
 
 def test_a_market_begins_where_all_its_signals_are_known(market, signals):
@@ -169,7 +169,7 @@ def test_a_hole_in_a_signal_is_refused_with_its_row(market):
 
 def test_the_last_models_come_back_as_they_were(market, signals, tmp_path):
     signals.save(tmp_path / "signals")
-    back = SignalSet.load(tmp_path / "signals")
+    back = PredictorSet.load(tmp_path / "signals")
     assert (back.names, back.inputs) == (signals.names, signals.inputs)
     last = signals.models["last"][-1].since
     served_by_last = market.table.timestamps >= last
@@ -181,22 +181,22 @@ def test_the_last_models_come_back_as_they_were(market, signals, tmp_path):
 
 def test_edited_signals_are_refused(signals, tmp_path):
     signals.save(tmp_path)
-    path = tmp_path / "signals.json"
+    path = tmp_path / "predictors.json"
     path.write_text(path.read_text().replace("last_up", "lost_up"))
     with pytest.raises(ModelError, match="was changed after it was written"):
-        SignalSet.load(tmp_path)
+        PredictorSet.load(tmp_path)
     path.write_text(json.dumps([1]))
-    with pytest.raises(ModelError, match="does not describe signals"):
-        SignalSet.load(tmp_path)
-    with pytest.raises(ModelError, match=r"holds no signals\.json"):
-        SignalSet.load(tmp_path / "nowhere")
+    with pytest.raises(ModelError, match="does not describe predictors"):
+        PredictorSet.load(tmp_path)
+    with pytest.raises(ModelError, match=r"holds no predictors\.json"):
+        PredictorSet.load(tmp_path / "nowhere")
 
 
 def test_a_signal_with_the_name_of_a_feature_is_refused():
     lesson = lesson_of_rows(40, 2)
     lesson = replace(lesson, names=("move", "last_up"))
     with pytest.raises(ConfigError, match="'last_up' has the name of another column"):
-        fit_signals({"last": LastValue}, lesson, ForwardFolds(2), 0)
+        fit_predictors({"last": LastValue}, lesson, ForwardFolds(2), 0)
 
 
 def test_models_that_disagree_on_their_classes_are_refused():

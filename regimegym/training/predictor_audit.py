@@ -12,31 +12,31 @@ from regimegym.features.market import Market
 from regimegym.features.splits import RowRange
 from regimegym.supervised.base import Predictor
 from regimegym.supervised.lesson import Lesson
-from regimegym.supervised.signal_set import stream_name
+from regimegym.supervised.predictor_set import stream_name
 from regimegym.supervised.signals import Serving, column_names, lesson_before, served
 from regimegym.training.experiment import Experiment
-from regimegym.training.signals import signal_makers, training_lesson
+from regimegym.training.predictions import predictor_makers, training_lesson
 from regimegym.training.wiring import build
 
 
 def fold_cuts(experiment: Experiment) -> list[int]:
     """Rows behind which labels matter most: the first that each model answers."""
-    if experiment.signals is None:
+    if experiment.predictions is None:
         return []
-    since = {model.since for models in experiment.signals.fitted.models.values() for model in models}
+    since = {model.since for models in experiment.predictions.fitted.models.values() for model in models}
     stamps = experiment.market.bars.timestamps
     return sorted(int(row) for row in np.searchsorted(stamps, sorted(since)) if row <= len(stamps) - 2)
 
 
-def refitted_signals(config: DictConfig, experiment: Experiment) -> Callable[[Market], dict[str, Column]]:
+def refitted_predictors(config: DictConfig, experiment: Experiment) -> Callable[[Market], dict[str, Column]]:
     """Columns of the predictors of `experiment`, fitted on the bars of whatever market is handed in.
 
     The market is one without signals. Each model learns from the same stretch of time as in the
     experiment; a model that begins to answer behind the first changed bar need not be fitted, and
     what learns from the same rows is fitted once.
     """
-    assert experiment.signals is not None
-    models, makers = experiment.signals.fitted.models, signal_makers(config)
+    assert experiment.predictions is not None
+    models, makers = experiment.predictions.fitted.models, predictor_makers(config)
     embargo, seed, stop = build(config.folds).embargo_size, int(config.random_seed), experiment.split.train.stop
     known: dict[tuple[str, int, str], Predictor] = {}
 

@@ -1,12 +1,13 @@
 """The predictors whose signals an agent sees: fitted together, joined to a market, kept beside its weights.
 
-signals.json   features they read, columns they give, labels and folds they were fitted on, their scores
-NAME/          the last model of each, as Predictor.save writes it
+predictors.json  features they read, columns they give, target and folds they were fitted on, their scores
+NAME/            the last model of each, as Predictor.save writes it
 """
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -33,27 +34,27 @@ from regimegym.supervised.signals import (
 )
 
 FORMAT_VERSION = 1
-FILE = "signals.json"
+FILE = "predictors.json"
 ALWAYS = np.iinfo(np.int64).min  # a model that serves from here on serves every row
 
 OnFit = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
-class SignalSet:
+class PredictorSet:
     """Fitted predictors by name, in the order of their columns.
 
     Attributes:
         inputs: features they read.
         models: of each predictor, in the order of time; a set that was loaded holds the last ones only.
         about: what is told of each, plain JSON: folds and out-of-fold scores.
-        label: what was predicted, plain JSON, for people.
+        target: what was predicted, plain JSON, for people.
     """
 
     inputs: tuple[str, ...]
     models: Mapping[str, tuple[Serving, ...]]
     about: Mapping[str, Any] = field(default_factory=dict)
-    label: Mapping[str, Any] = field(default_factory=dict)
+    target: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -63,10 +64,10 @@ class SignalSet:
         )
 
     @property
-    def only_last(self) -> "SignalSet":
+    def only_last(self) -> "PredictorSet":
         """The set in which the last models serve every row, as on bars that nobody learned from."""
         last = {name: (Serving(ALWAYS, ALWAYS, models[-1].predictor),) for name, models in self.models.items()}
-        return SignalSet(self.inputs, last, self.about, self.label)
+        return PredictorSet(self.inputs, last, self.about, self.target)
 
     def columns(self, market: Market) -> np.ndarray:
         """(T, C) float64 of the rows of `market`; NaN where a model has no answer.
@@ -89,7 +90,7 @@ class SignalSet:
         return joined(market, self.columns(market), self.names)
 
     def save(self, folder: Path) -> None:
-        """Write the last models and signals.json, whole or not at all.
+        """Write the last models and predictors.json, whole or not at all.
 
         Raises:
             MachineError: the disk or its permissions refuse.
@@ -103,7 +104,7 @@ class SignalSet:
         try:
             replace_folder(folder, write)
         except OSError as error:
-            raise MachineError("cannot-write-signals", f"{folder} could not be written: {error.strerror}") from error
+            raise MachineError("cannot-write-predictors", f"{folder} could not be written: {error.strerror}") from error
 
     def _contents(self, folder: Path) -> dict[str, Any]:
         cards = {name: sha256((folder / name / CARD).read_bytes()).hexdigest() for name in self.models}
@@ -112,13 +113,13 @@ class SignalSet:
             "inputs": list(self.inputs),
             "columns": list(self.names),
             "predictors": cards,
-            "label": plain(self.label),
+            "target": plain(self.target),
             "about": plain(self.about),
         }
         return contents | {"sha256": _digest(contents)}
 
     @classmethod
-    def load(cls, folder: Path) -> "SignalSet":
+    def load(cls, folder: Path) -> "PredictorSet":
         """The set that `save` wrote; its last models serve every row.
 
         Raises:
@@ -132,17 +133,17 @@ class SignalSet:
             if sha256((folder / name / CARD).read_bytes()).hexdigest() != digest:
                 raise ModelError("other-predictor", f"{folder / name} is not the predictor that {FILE} speaks of")
             models[name] = (Serving(ALWAYS, ALWAYS, predictor),)
-        return cls(tuple(contents["inputs"]), models, contents["about"], contents["label"])
+        return cls(tuple(contents["inputs"]), models, contents["about"], contents["target"])
 
 
-def fit_signals(
+def fit_predictors(
     makers: Mapping[str, MakePredictor],
     lesson: Lesson,
     plan: ForwardFolds,
     random_seed: int,
-    label: Mapping[str, Any] | None = None,
+    target: Mapping[str, Any] | None = None,
     on_fit: OnFit | None = None,
-) -> SignalSet:
+) -> PredictorSet:
     """Cross-fit every predictor on the lesson.
 
     Args:
@@ -150,7 +151,7 @@ def fit_signals(
         lesson: training rows.
         plan: forward folds.
         random_seed: of everything random in the fitting; each predictor and fold has a stream of its own.
-        label: what the labels are, for people.
+        target: what the labels are, for people.
         on_fit: told the name of the predictor, how many are done, and of how many.
 
     Raises:
@@ -161,13 +162,17 @@ def fit_signals(
     for k, (name, make) in enumerate(makers.items()):
         if on_fit is not None:
             on_fit(name, k, len(makers))
-        fitted = fit_folds(make, lesson, plan, lambda fold, name=name: generator(random_seed, stream_name(name, fold)))
+        fitted = fit_folds(make, lesson, plan, partial(_stream, random_seed, name))
         models[name], about[name] = fitted.models, _about(fitted, lesson)
-    found = SignalSet(lesson.names, models, about, label or {})
+    found = PredictorSet(lesson.names, models, about, target or {})
     twice = [name for name in found.names if name in lesson.names or found.names.count(name) > 1]
     if twice:
         raise ConfigError("repeated-feature", f"the signal '{twice[0]}' has the name of another column")
     return found
+
+
+def _stream(random_seed: int, name: str, fold: int) -> np.random.Generator:
+    return generator(random_seed, stream_name(name, fold))
 
 
 def stream_name(name: str, fold: int) -> str:
@@ -201,13 +206,13 @@ def _read(path: Path) -> dict[str, Any]:
         contents = json.loads(path.read_bytes())
         digest = contents.pop("sha256")
     except FileNotFoundError:
-        raise ModelError("no-signals", f"{path.parent} holds no {path.name}") from None
+        raise ModelError("no-predictors", f"{path.parent} holds no {path.name}") from None
     except OSError as error:
-        raise MachineError("cannot-read-signals", f"{path} could not be read: {error.strerror}") from error
+        raise MachineError("cannot-read-predictors", f"{path} could not be read: {error.strerror}") from error
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ModelError("damaged-signals", f"{path} does not describe signals: {error}") from error
+        raise ModelError("damaged-predictors", f"{path} does not describe predictors: {error}") from error
     if digest != _digest(contents) or contents["format_version"] != FORMAT_VERSION:
-        raise ModelError("damaged-signals", f"{path} was changed after it was written, or is of another format")
+        raise ModelError("damaged-predictors", f"{path} was changed after it was written, or is of another format")
     return contents
 
 

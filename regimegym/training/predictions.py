@@ -18,21 +18,22 @@ from regimegym.features.labels import Labels
 from regimegym.features.market import Market
 from regimegym.features.splits import RowRange, Split
 from regimegym.supervised.lesson import Lesson, lesson_of
+from regimegym.supervised.predictor_set import OnFit, PredictorSet, fit_predictors
 from regimegym.supervised.registry import predictor_of
-from regimegym.supervised.signal_set import OnFit, SignalSet, fit_signals
 from regimegym.supervised.signals import MakePredictor, joined
+from regimegym.supervised.targets import Target
 from regimegym.training.run_folder import refused_by_machine
 from regimegym.training.wiring import build
 
-FOLDER = "signals"  # of the last models, below the run and below its model
-COLUMNS = "signals.safetensors"  # the columns a run was trained on, so that it can go on without fitting again
+FOLDER = "predictors"  # of the last models, below the run and below its model
+COLUMNS = "predictions.safetensors"  # the columns a run was trained on, so that it can go on without fitting again
 
 
 @dataclass(frozen=True, eq=False)
-class TrainingSignals:
+class Predictions:
     """Fitted predictors and their columns (T, C) of the training's own market, out of fold on its training rows."""
 
-    fitted: SignalSet
+    fitted: PredictorSet
     columns: np.ndarray
 
     def save(self, run: Path) -> Path:
@@ -44,22 +45,24 @@ class TrainingSignals:
         return run / FOLDER
 
     @classmethod
-    def load(cls, run: Path) -> "TrainingSignals":
+    def load(cls, run: Path) -> "Predictions":
         """What `save` wrote. Raises ModelError when it is damaged."""
         try:
             columns = load((run / COLUMNS).read_bytes())["columns"]
         except (OSError, KeyError, SafetensorError) as error:
-            raise ModelError("damaged-signals", f"{run / COLUMNS} cannot be read: {error}") from error
-        return cls(SignalSet.load(run / FOLDER), columns)
+            raise ModelError("damaged-predictors", f"{run / COLUMNS} cannot be read: {error}") from error
+        return cls(PredictorSet.load(run / FOLDER), columns)
 
 
-def signal_makers(config: DictConfig) -> dict[str, MakePredictor]:
+def predictor_makers(config: DictConfig) -> dict[str, MakePredictor]:
     """What makes each of `config.predictors`, by the name that begins its columns; empty where none are asked for.
 
     Raises:
         ConfigError: settings that are none, or of no registered predictor.
     """
-    chosen = config.get("predictors") or {}
+    chosen = config.get("predictors")
+    if not chosen:
+        return {}
     if not OmegaConf.is_dict(chosen):
         raise ConfigError("wrong-type", f"'predictors' must be names, got {chosen}", needed="predictors=[hmm,xgboost]")
     settings = {str(name): build(node) for name, node in chosen.items()}
@@ -68,29 +71,29 @@ def signal_makers(config: DictConfig) -> dict[str, MakePredictor]:
     return {name: partial(predictor_of, given) for name, given in settings.items()}
 
 
-def fit_training_signals(config: DictConfig, market: Market, split: Split) -> TrainingSignals | None:
+def fit_predictions(config: DictConfig, market: Market, split: Split) -> Predictions | None:
     """The predictors that `config` asks for, cross-fitted on the training rows of `market`; None without any.
 
     Raises:
-        ConfigError: as `signal_makers`.
+        ConfigError: as `predictor_makers`.
         DataError: too few training rows for the folds.
     """
-    makers = signal_makers(config)
+    makers = predictor_makers(config)
     if not makers:
         return None
     with _told(market.bars.symbol) as on_fit:
-        fitted = fit_signals(
+        fitted = fit_predictors(
             makers,
             training_lesson(config, market, split.train),
             build(config.folds),
             int(config.random_seed),
-            OmegaConf.to_container(config.label, resolve=True),  # type: ignore[arg-type]
+            OmegaConf.to_container(config.target, resolve=True),  # type: ignore[arg-type]
             on_fit,
         )
-    return TrainingSignals(fitted, fitted.columns(market))
+    return Predictions(fitted, fitted.columns(market))
 
 
-def with_signals(market: Market, split: Split, signals: TrainingSignals, least: int) -> tuple[Market, Split]:
+def with_predictions(market: Market, split: Split, predictions: Predictions, least: int) -> tuple[Market, Split]:
     """The market with the columns, and a split whose training rows begin where they are all known.
 
     Args:
@@ -99,7 +102,7 @@ def with_signals(market: Market, split: Split, signals: TrainingSignals, least: 
     Raises:
         DataError: `too-few-bars` behind the first fold.
     """
-    market = joined(market, signals.columns, signals.fitted.names)
+    market = joined(market, predictions.columns, predictions.fitted.names)
     known = np.flatnonzero(market.table.is_known[slice(*split.train)])
     start = split.train.start + int(known[0]) if len(known) else split.train.stop
     train = RowRange(start, split.train.stop)
@@ -115,14 +118,12 @@ def with_signals(market: Market, split: Split, signals: TrainingSignals, least: 
 
 def training_lesson(config: DictConfig, market: Market, rows: RowRange) -> Lesson:
     """Features and labels of `rows`; a label looks neither beyond them nor across a long gap."""
-    label = build(config.label)
-    values, ends = np.full(len(market.bars), np.nan), np.full(len(market.bars), -1)
-    for piece in market.table.pieces:
-        start, stop = max(piece.start, rows.start), min(piece.stop, rows.stop)
-        if start < stop:
-            found: Labels = label.of(market.bars.rows(start, stop))
-            values[start:stop], ends[start:stop] = found.values, found.ends + start
-    return lesson_of(market.table, Labels(values, ends), label.classes, rows, market.bars.close)
+    target: Target = build(config.target)
+    pieces = [p._replace(stop=min(p.stop, rows.stop)) for p in market.table.pieces if p.start < rows.stop]
+    found = target.over(market.bars, pieces)
+    n_later = len(market.bars) - len(found.values)
+    labels = Labels(np.pad(found.values, (0, n_later), constant_values=np.nan), np.pad(found.ends, (0, n_later)))
+    return lesson_of(market.table, labels, target.classes, rows, market.bars.close)
 
 
 @contextmanager

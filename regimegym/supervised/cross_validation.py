@@ -94,7 +94,7 @@ def scores_on(predictor: Predictor, lesson: Lesson, rows: np.ndarray) -> dict[st
     """
     if not predictor.needs_labels:
         return {}
-    start = int(rows[0]) if predictor.row_wise else 0
+    start = 0 if predictor.memory is None else max(0, int(rows[0]) - predictor.memory)
     known = rows[lesson.is_known[rows]]
     labels, features = lesson.labels[known], lesson.features[start : int(rows[-1]) + 1]
     if not predictor.classes:

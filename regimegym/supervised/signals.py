@@ -157,7 +157,8 @@ def served(
             start, stop = int(edges[k]), int(edges[k + 1])
             if start == stop:
                 continue
-            first = start if model.predictor.row_wise else piece.first_row
+            memory = model.predictor.memory
+            first = piece.first_row if memory is None else max(piece.first_row, start - memory)
             columns[start:stop] = signal_columns(model.predictor, features[first:stop], names)[start - first :]
             fold[start:stop] = k
     return columns, fold

@@ -16,7 +16,8 @@ from regimegym.training.settings import TrainerSettings
 from regimegym.training.wiring import build, leaves
 
 CONF = Path(regimegym.conf.__file__).parent
-GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and list(path.glob("*.yaml")))
+OTHERS = {"predictor", "target"}  # not of a training: tests/supervised/test_predictor_conf.py
+GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir() and list(p.glob("*.yaml")) and p.name not in OTHERS)
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 # These need something of the user's: a file, a class, dates. Tests of their own give it.
 USERS = {("data", "file"), ("reward", "custom"), ("split", "dates")}

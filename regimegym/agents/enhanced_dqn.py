@@ -26,10 +26,10 @@ from regimegym.agents.lessons import Lesson, TargetEncoder, Teacher
 from regimegym.agents.losses import regime_accuracy, regime_cross_entropy, soft_update
 from regimegym.agents.networks.dueling import AfterstateHeads
 from regimegym.agents.networks.settings import NetworkSettings
-from regimegym.agents.randomness import TorchStream
 from regimegym.common.errors import ConfigError
 from regimegym.common.regimes import Regime
 from regimegym.common.seeding import generator, integer_seed
+from regimegym.common.torch_stream import TorchStream
 from regimegym.envs.recorded_source import record_steps
 from regimegym.envs.settings import EnvSettings
 from regimegym.replay.regime import RegimeReplayBuffer

@@ -92,7 +92,14 @@ def _measure_worlds(options: argparse.Namespace, told: Callable[[str], None]) ->
 
     told("the first world is drawn")
     worlds_found = benchmark_worlds(
-        worlds, learners, options.seeds, options.bars, options.budget, options.jobs, on_run=on_run
+        worlds,
+        learners,
+        options.seeds,
+        options.bars,
+        options.budget,
+        options.jobs,
+        on_run=on_run,
+        first_seed=options.first_seed,
     )
     return worlds_found, world_table(worlds_found)
 
@@ -107,12 +114,13 @@ def _options(words: list[str]) -> argparse.Namespace:
     worlds.add_argument("--world", metavar="NAMES", help="comma-separated: sine, regime, ou, gbm (all)")
     worlds.add_argument("--learner", metavar="NAMES", help="comma-separated; a wrong name lists them")
     worlds.add_argument("--seeds", type=int, default=5, help="random seeds of bars and learners (5)")
+    worlds.add_argument("--first-seed", type=int, default=1, help="the first of these seeds (1)")
     worlds.add_argument("--bars", type=int, default=64_000, help="environment steps of each run (64000)")
     worlds.add_argument("--budget", type=float, metavar="SECONDS", help="CPU-seconds of learning instead of --bars")
     worlds.add_argument("--jobs", type=int, default=1, help="processes side by side (1)")
     options = parser.parse_args(words)
-    for name in ("seeds", "bars", "jobs"):
-        check_at_least(f"--{name}", getattr(options, name), 1)
+    for name in ("seeds", "first_seed", "bars", "jobs"):
+        check_at_least(f"--{name.replace('_', '-')}", getattr(options, name), 1)
     if options.budget is not None:
         check_positive("--budget", options.budget)
     check_choice("benchmark", options.benchmark, BENCHMARKS)

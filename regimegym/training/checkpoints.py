@@ -18,8 +18,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from regimegym.common.errors import ModelError
 from regimegym.common.files import replace_folder
+from regimegym.common.state_file import Tree, read_state, write_state
 from regimegym.training.run_folder import refused_by_machine
-from regimegym.training.state_file import Tree, read_state, write_state
 
 LOG = logging.getLogger(__name__)
 NAME = "step_"

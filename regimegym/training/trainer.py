@@ -11,6 +11,7 @@ from stable_baselines3.common.logger import configure
 from regimegym.agents.checkpoint import save_model
 from regimegym.agents.gate import Gate
 from regimegym.common.errors import RunError
+from regimegym.common.state_file import Tree
 from regimegym.training.board import Board
 from regimegym.training.callback import TrainingCallback
 from regimegym.training.checkpoints import CheckpointCallback, Checkpoints, StopRequest, TrainingStopped
@@ -20,7 +21,6 @@ from regimegym.training.header import header
 from regimegym.training.preparation import Job, Training, assemble, prepare, write_manifest
 from regimegym.training.run_folder import RunFolder
 from regimegym.training.same_data import check_same_data
-from regimegym.training.state_file import Tree
 from regimegym.training.training_state import load_training_state, training_state
 from regimegym.training.validator import Validator
 from regimegym.training.wiring import read_run_config

@@ -7,8 +7,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from regimegym.agents.state import algorithm_state, load_algorithm_state
 from regimegym.common.errors import ModelError
+from regimegym.common.state_file import Tree
 from regimegym.training.callback import TrainingCallback
-from regimegym.training.state_file import Tree
 
 FORMAT = 1
 

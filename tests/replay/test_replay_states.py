@@ -6,8 +6,8 @@ import torch
 from markets import T, W, feed_rows, make_buffer, number_tape
 
 from regimegym.common.errors import ModelError
+from regimegym.common.state_file import read_state, write_state
 from regimegym.replay.windows import DeviceWindows, HostWindows, windows_of
-from regimegym.training.state_file import read_state, write_state
 
 TAPE = number_tape()
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from regimegym.common.errors import ModelError
-from regimegym.training.state_file import ARRAYS, TREE, read_state, write_state
+from regimegym.common.state_file import ARRAYS, TREE, read_state, write_state
 
 
 def equal(a, b) -> bool:

@@ -39,9 +39,16 @@ def test_a_mean_comes_with_students_interval():
 def test_a_run_is_judged_on_fresh_bars_and_gated_by_validation():
     told = []
     found = benchmark_worlds(
-        ["sine"], ["afterstate-mlp"], 1, 2048, sizes=TINY, on_run=lambda run, i, n: told.append((run.world, i, n))
+        ["sine"],
+        ["afterstate-mlp"],
+        1,
+        2048,
+        sizes=TINY,
+        on_run=lambda run, i, n: told.append((run.world, i, n)),
+        first_seed=7,
     )
     (run,) = found.runs
+    assert run.random_seed == 7
     assert told == [("sine", 1, 1)]
     assert run.bars == 2048
     assert run.share == pytest.approx(run.log_growth / run.hindsight)

@@ -16,6 +16,7 @@ import numpy as np
 from gymnasium import spaces
 
 from regimegym.common.files import flush_to_disk
+from regimegym.common.state_file import write_state
 from regimegym.envs.recorded_source import RecordedSource, record_steps
 from regimegym.envs.sb3_vec_env import TradingVecEnv
 from regimegym.envs.settings import EnvSettings, EpisodeSettings
@@ -23,7 +24,6 @@ from regimegym.replay.regime import RegimeReplayBuffer
 from regimegym.replay.settings import ReplaySettings
 from regimegym.training.benchmarks.harness import Work
 from regimegym.training.benchmarks.market import RANDOM_SEED, Sizes, random_tape
-from regimegym.training.state_file import write_state
 
 OURS, CPPRB, SB3 = "regime-gym replay", "cpprb", "stable-baselines3"
 SMALL, LARGE = 100_000, 1_000_000

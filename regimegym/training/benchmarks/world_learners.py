@@ -25,6 +25,7 @@ from regimegym.training.benchmarks.world_problem import WorldProblem, WorldSizes
 
 MLP = NetworkSettings(kind="mlp", feature_width=64, memory_width=64, detector_width=32, head_width=32)
 SMALL = NetworkSettings()
+FULL = NetworkSettings(feature_width=128, pathway_width=64, memory_width=64, detector_width=64, head_width=32)
 CHECKPOINTS = 12
 
 
@@ -57,6 +58,7 @@ def _enhanced(learning: str) -> EnhancedDQNSettings:
 for _learning in ("afterstate", "all_actions", "sampled"):
     LEARNERS.register(f"{_learning}-mlp")(Learner(_enhanced(_learning), MLP, 1))
     LEARNERS.register(f"{_learning}-small")(Learner(_enhanced(_learning), SMALL, 30))
+    LEARNERS.register(f"{_learning}-full")(Learner(_enhanced(_learning), FULL, 30))
 LEARNERS.register("ensemble-mlp")(Learner(EnsembleSettings(learning="all_actions", updates_per_bar=1 / 16), MLP, 1))
 LEARNERS.register("afterstate-mlp-recipe")(Learner(_enhanced("afterstate"), MLP, 1, features="recipe"))
 LEARNERS.register("dqn-defaults")(Learner(None, MLP, 1, n_accounts=1))

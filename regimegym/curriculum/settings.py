@@ -149,6 +149,11 @@ class CurriculumSettings:
         return 1.0 if stage.data_complexity == "all" else float(self.pool_shares[stage.data_complexity])
 
     @property
+    def has_noise(self) -> bool:
+        """Whether any stage has tapes of its own."""
+        return self.noise_scale > 0 and any(stage.noise_level > 0 for stage in self.stages.values())
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is no curriculum."""
         return not self.stages

@@ -3,6 +3,7 @@
 import numpy as np
 from omegaconf import DictConfig
 
+from regimegym.common.errors import ConfigError
 from regimegym.curriculum.build import StageBuilder
 from regimegym.curriculum.callback import CurriculumCallback
 from regimegym.curriculum.schedules import schedule_of
@@ -37,11 +38,18 @@ def curriculum_of(config: DictConfig, experiment: Experiment) -> CurriculumCallb
     """The callback of the training that `config` describes; None without a curriculum.
 
     Raises:
-        ConfigError: as `planned_lengths`, or the environment chooses episodes by itself.
+        ConfigError: as `planned_lengths`, the environment chooses episodes by itself, or noise would
+            have to be predicted from.
     """
     settings = curriculum_settings(config)
     if settings.is_empty:
         return None
+    if experiment.predictions is not None and settings.has_noise:
+        raise ConfigError(
+            "noise-unpredicted",
+            "noisy tapes compute their features anew, and predictors are not asked about noisy prices",
+            needed="curriculum.noise_scale=0, or predictors=[]",
+        )
     features: FeatureSettings = build(config.features)
 
     def noisy(level: float, rng: np.random.Generator) -> list[MarketTape]:

@@ -120,6 +120,7 @@ def write_manifest(training: Training, status: str) -> None:
         started=training.started,
         finished=None if status == "running" else datetime.now().astimezone(),
         status=status,
+        job=None if training.job is None else training.job.number,
         regimes={
             "settings": asdict(training.experiment.regime_settings),
             "shares": training.experiment.regime_shares(),

@@ -17,7 +17,8 @@ from regimegym.envs.memory import at_address
 from regimegym.envs.observation import ACCOUNT_FIELDS, write_account_blocks
 from regimegym.envs.results import FILL, LOG_RETURN, MAX_FILLS, RESULT_ROWS, REWARD, TRADED
 from regimegym.envs.reward_rules import RewardRule
-from regimegym.envs.state import ACCOUNT_ROWS, BAR, DONE, EQUITY, EXPOSURE, RULES
+from regimegym.envs.state import ACCOUNT_ROWS, DONE, EQUITY, EXPOSURE, RULES
+from regimegym.features.bar_records import BAR
 from regimegym.features.windows import write_windows
 
 ROOMS = 32  # observations that are allocated at once; one that is kept keeps its 31 neighbours

@@ -17,51 +17,24 @@ from regimegym.envs.settings import (
     SPREAD_SOURCES,
     EnvSettings,
 )
+from regimegym.features.bar_records import years_elapsed
 from regimegym.features.tape import MarketTape
-
-NS_PER_YEAR = 31_557_600 * 1e9  # 365.25 days
 
 # --- bars ----------------------------------------------------------------------------------------
 
-BAR = np.dtype(
-    [
-        ("open", "f8"),
-        ("high", "f8"),
-        ("low", "f8"),
-        ("close", "f8"),
-        ("half_spread_open", "f8"),
-        ("half_spread_close", "f8"),
-        ("years", "f8"),
-        ("regime", "i8"),
-        ("volume", "f8"),
-        ("funding_rate", "f8"),
-    ]
-)  # what a step asks of every bar stands first
-
 
 def bar_records(tape: MarketTape, carry_clock: str) -> np.ndarray:
-    """(T,) read-only records BAR of a tape's rows: mids, half-spreads, regimes, volume, funding.
+    """(T,) read-only records BAR of a tape's rows, as the kernel reads them.
 
-    `years` is dt, the years over which a position held into the bar pays carry: 1/periods_per_year
-    of the bar's segment with `carry_clock: per_bar`, else the time since the bar before it.
+    With `carry_clock: per_bar` they are the tape's own, in which `years` is 1/periods_per_year of the
+    bar's segment; else a copy in which it is the time since the bar before it.
     """
-    bars = np.empty(len(tape), BAR)
-    for name in ("open", "high", "low", "close", "half_spread_open", "half_spread_close", "volume"):
-        bars[name] = getattr(tape, name)
-    bars["years"] = years_of_bars(tape, carry_clock)
-    bars["regime"] = tape.regimes
-    bars["funding_rate"] = 0.0 if tape.funding_rate is None else tape.funding_rate
-    bars.flags.writeable = False
-    return bars
-
-
-def years_of_bars(tape: MarketTape, carry_clock: str) -> np.ndarray:
-    """(T,) dt of every bar; with `elapsed` a segment's first bar has none (NaN): nothing is held into it."""
     if carry_clock == "per_bar":
-        return np.repeat([1.0 / s.periods_per_year for s in tape.segments], [s.stop - s.start for s in tape.segments])
-    years = np.diff(tape.timestamps, prepend=tape.timestamps[:1]) / NS_PER_YEAR
-    years[[segment.start for segment in tape.segments]] = np.nan
-    return years
+        return tape.records
+    records = tape.records.copy()
+    records["years"] = years_elapsed(tape.timestamps, tape.segments)
+    records.flags.writeable = False
+    return records
 
 
 # --- rules ---------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from regimegym.evaluate.cost_curve import CostCurve, scaled_costs
 from regimegym.evaluate.intervals import Interval, log_return_intervals, sharpe_intervals
 from regimegym.evaluate.metrics import all_metrics, simple_returns
 from regimegym.evaluate.regime_table import per_regime
-from regimegym.evaluate.rollout import Bound, Lane, bind, walk
+from regimegym.evaluate.rollout import Bound, Lane, bind, check_rows, walk
 from regimegym.evaluate.settings import EvaluationSettings
 from regimegym.evaluate.trajectory import Trajectory
 from regimegym.evaluate.verdict import Evidence, Verdict, judge
@@ -160,9 +160,10 @@ def _agent_and_costs(
 ) -> tuple[Trajectory, CostCurve]:
     """The agent under the assumed costs, and under scaled ones, walked side by side."""
     multiples = [m for m in evaluation.cost_multiples if _is_possible(settings, m)]
-    lanes = [_cost_lane(tape, settings, multiple) for multiple in multiples]
-    agents = [lane[0] for lane in walk(bind(policy, tape, rows), tape, lanes, rows)]
-    held = [lane[0] for lane in walk(Bound(BuyAndHold(settings), True), tape, lanes, rows)]
+    check_rows(tape, rows)
+    lanes = [_cost_lane(tape, settings, multiple, rows.start) for multiple in multiples]
+    agents = [lane[0] for lane in walk(bind(policy, tape, rows), tape, lanes, rows.count)]
+    held = [lane[0] for lane in walk(Bound(BuyAndHold(settings), True), tape, lanes, rows.count)]
     curve = CostCurve(
         np.array(multiples),
         np.array([trajectory.log_returns.sum() for trajectory in agents]),
@@ -180,12 +181,12 @@ def _is_possible(settings: EnvSettings, multiple: float) -> bool:
     return True
 
 
-def _cost_lane(tape: MarketTape, settings: EnvSettings, multiple: float) -> Lane:
+def _cost_lane(tape: MarketTape, settings: EnvSettings, multiple: float, start: int) -> Lane:
     bars = bar_records(tape, settings.account.carry_clock).copy()
     bars["half_spread_open"] *= multiple
     bars["half_spread_close"] *= multiple
     bars.flags.writeable = False  # as all bars are: the kernel is compiled for such
-    return Lane(scaled_costs(settings, multiple), bars)
+    return Lane(scaled_costs(settings, multiple), bars, np.array([start]))
 
 
 def _intervals(trajectories: dict[str, Trajectory], evaluation: EvaluationSettings, random_seed: int) -> Intervals:

@@ -1,5 +1,6 @@
 """Bars: the validated price history of one symbol."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from typing import Any
@@ -101,11 +102,14 @@ def arrays_fingerprint(record: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def freeze_arrays(record: Any) -> None:
-    """Make every array of a frozen dataclass contiguous and read-only, during its construction."""
-    for field in fields(record):
-        value = getattr(record, field.name)
+def freeze_arrays(record: Any, names: Iterable[str] | None = None) -> None:
+    """Make the arrays of a frozen dataclass (the fields `names`, all where None) contiguous and read-only.
+
+    To be called during its construction.
+    """
+    for name in [field.name for field in fields(record)] if names is None else names:
+        value = getattr(record, name)
         if isinstance(value, np.ndarray):
             frozen = np.ascontiguousarray(value).view()
             frozen.flags.writeable = False
-            object.__setattr__(record, field.name, frozen)
+            object.__setattr__(record, name, frozen)

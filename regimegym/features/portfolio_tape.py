@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from regimegym.common.errors import DataError
 from regimegym.features.bars import freeze_arrays
-from regimegym.features.tape import MarketTape, Segment
+from regimegym.features.tape import MarketTape, Segment, rows_of_tape
 
 LOG = logging.getLogger(__name__)
 
@@ -92,8 +92,9 @@ def align_tapes(tapes: Sequence[MarketTape]) -> PortfolioTape:
     segment_start = np.repeat([start for start, _, _ in pieces], [stop - start for start, stop, _ in pieces])
     features = np.stack([tape.features[chosen] for tape, chosen in zip(tapes, rows, strict=True)])
     markets = tuple(
-        replace(
-            _rows_of(tape, chosen),
+        rows_of_tape(
+            tape,
+            chosen,
             features=features[j],
             segments=tuple(Segment(tape.symbol, *piece) for piece in pieces),
             segment_start=segment_start,
@@ -106,12 +107,6 @@ def align_tapes(tapes: Sequence[MarketTape]) -> PortfolioTape:
         lost = ", ".join(f"{tape.symbol} {count:,}" for tape, count in zip(tapes, dropped, strict=True))
         LOG.info("%s bars are common to all instruments; dropped: %s", f"{len(common):,}", lost)
     return PortfolioTape(markets, features, dropped)
-
-
-def _rows_of(tape: MarketTape, rows: np.ndarray) -> MarketTape:
-    """The tape with `rows` of every array; segments still those of the whole."""
-    arrays = {field.name: getattr(tape, field.name) for field in fields(tape)}
-    return replace(tape, **{name: value[rows] for name, value in arrays.items() if isinstance(value, np.ndarray)})
 
 
 def _common_pieces(tapes: Sequence[MarketTape], rows: Sequence[np.ndarray]) -> list[tuple[int, int, int]]:

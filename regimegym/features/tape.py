@@ -7,15 +7,18 @@ other; no window, return or episode ever crosses from one segment into the next.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from regimegym.common.errors import DataError
 from regimegym.common.regimes import UNKNOWN_PROBABILITIES, Regime
+from regimegym.features.bar_records import PRICES, new_records, years_per_bar
 from regimegym.features.bars import Bars, freeze_arrays
 from regimegym.features.durations import timeframe_words
+
+OWN_ARRAYS = ("timestamps", "features", "regimes", "regime_probabilities", "segment_start")  # not in the records
 
 
 class Segment(NamedTuple):
@@ -41,6 +44,9 @@ class Segment(NamedTuple):
 class MarketTape:
     """Prices, features and regimes of T rows (bars); every array is read-only.
 
+    Prices and volume are kept once, in one record per bar, as a step reads them; their columns are
+    views into the records.
+
     Attributes:
         timestamps: (T,) int64, UTC nanoseconds, start of the bar.
         open, high, low, close: (T,) float64 mid prices.
@@ -57,6 +63,8 @@ class MarketTape:
         timeframe_ns: length of its bars in nanoseconds; the segments say their own.
         funding_rate: (T,) float64, fraction of a position's value that longs pay to shorts at the
             start of the bar for what they carried into it; None where nobody pays.
+        records: (T,) bar_records.BAR, made of the columns; `years` is 1/periods_per_year of the
+            segment, `regime` the label, and the funding rate is 0 where nobody pays.
     """
 
     timestamps: np.ndarray
@@ -76,10 +84,46 @@ class MarketTape:
     periods_per_year: float
     timeframe_ns: int
     funding_rate: np.ndarray | None = None
+    records: np.ndarray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        freeze_arrays(self)
         object.__setattr__(self, "segments", tuple(self._of_its_own(segment) for segment in self.segments))
+        prices = {name: getattr(self, name) for name in PRICES}
+        records = new_records(prices, self.regimes, self.funding_rate, years_per_bar(self.segments))
+        self._stand_on(records, is_funded=self.funding_rate is not None)
+
+    @classmethod
+    def of_records(cls, records: np.ndarray, is_funded: bool, **others: Any) -> "MarketTape":
+        """The tape on `records` as they are, without a copy.
+
+        Args:
+            records: (T,) bar_records.BAR that agree with `others` in regimes and periods per year.
+            is_funded: whether their funding rates are paid; else the tape has none.
+            others: the attributes that do not lie in the records.
+        """
+        tape = object.__new__(cls)
+        tape.__setstate__({"records": records, "is_funded": is_funded, **others})
+        return tape
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy or a pickle: without the views, which would become arrays of their own."""
+        views = (*PRICES, "funding_rate")
+        state = {name: value for name, value in self.__dict__.items() if name not in views}
+        return state | {"is_funded": self.funding_rate is not None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            if name not in ("records", "is_funded"):
+                object.__setattr__(self, name, value)
+        self._stand_on(state["records"], state["is_funded"])
+
+    def _stand_on(self, records: np.ndarray, is_funded: bool) -> None:
+        """Let the columns of prices be views into `records`, and everything read-only."""
+        object.__setattr__(self, "records", records)
+        freeze_arrays(self, (*OWN_ARRAYS, "records"))
+        for name in PRICES:
+            object.__setattr__(self, name, self.records[name])
+        object.__setattr__(self, "funding_rate", self.records["funding_rate"] if is_funded else None)
 
     def __len__(self) -> int:
         return len(self.timestamps)
@@ -145,20 +189,22 @@ def join_tapes(tapes: Sequence[MarketTape]) -> MarketTape:
     for tape in tapes[1:]:
         _check_joinable(tapes[0], tape)
     offsets = np.cumsum([0, *map(len, tapes)]).tolist()
-    if any(tape.funding_rate is not None for tape in tapes):
-        tapes = [tape if tape.funding_rate is not None else _without_funding(tape) for tape in tapes]
-    columns: dict[str, Any] = {
-        field.name: np.concatenate([getattr(tape, field.name) for tape in tapes])
-        for field in fields(MarketTape)
-        if isinstance(getattr(tapes[0], field.name), np.ndarray)
-    }
-    columns["segment_start"] += np.repeat(offsets[:-1], [len(tape) for tape in tapes])
+    arrays = {name: np.concatenate([getattr(tape, name) for tape in tapes]) for name in OWN_ARRAYS}
+    arrays["segment_start"] += np.repeat(offsets[:-1], [len(tape) for tape in tapes])
     segments = [
         segment._replace(start=segment.start + offset, stop=segment.stop + offset, first_row=segment.first_row + offset)
         for tape, offset in zip(tapes, offsets, strict=False)
         for segment in tape.segments
     ]
-    return replace(tapes[0], **columns, segments=tuple(segments))
+    return MarketTape.of_records(
+        np.concatenate([tape.records for tape in tapes]),
+        is_funded=any(tape.funding_rate is not None for tape in tapes),
+        **arrays,
+        segments=tuple(segments),
+        feature_names=tapes[0].feature_names,
+        periods_per_year=tapes[0].periods_per_year,
+        timeframe_ns=tapes[0].timeframe_ns,
+    )
 
 
 def cut_tape(tape: MarketTape, start: int, stop: int) -> MarketTape:
@@ -174,25 +220,49 @@ def cut_tape(tape: MarketTape, start: int, stop: int) -> MarketTape:
             f"the rows [{start}, {stop}) do not lie within one segment",
             needed=", ".join(f"[{one.start}, {one.stop})" for one in tape.segments),
         )
-    columns: dict[str, Any] = {
-        field.name: getattr(tape, field.name)[start:stop]
-        for field in fields(MarketTape)
-        if isinstance(getattr(tape, field.name), np.ndarray)
-    }
-    columns["segment_start"] = np.zeros(stop - start, np.int64)
+    arrays = {name: getattr(tape, name)[start:stop] for name in OWN_ARRAYS}
+    arrays["segment_start"] = np.zeros(stop - start, np.int64)
     piece = segment._replace(start=0, stop=stop - start, first_row=max(0, segment.first_row - start))
-    return replace(
-        tape,
-        **columns,
+    return MarketTape.of_records(
+        tape.records[start:stop],
+        is_funded=tape.funding_rate is not None,
+        **arrays,
         segments=(piece,),
+        feature_names=tape.feature_names,
         periods_per_year=segment.periods_per_year,
         timeframe_ns=segment.timeframe_ns,
     )
 
 
-def _without_funding(tape: MarketTape) -> MarketTape:
-    """Nobody pays on `tape`, said as a column."""
-    return replace(tape, funding_rate=np.zeros(len(tape)))
+def with_still_bar(tape: MarketTape, segment: Segment) -> MarketTape:
+    """The rows of `segment` as a tape of their own, with one bar more in which nothing moves.
+
+    Whoever walks over it decides on the last real row too, as somebody who trades now must. The
+    still bar repeats the close before it; features, label and spread are those of the row before.
+    """
+    part = cut_tape(tape, segment.start, segment.stop)
+    records = np.append(part.records, part.records[-1:])
+    for name in ("open", "high", "low"):
+        records[name][-1] = records["close"][-1]
+    records["funding_rate"][-1] = 0.0
+    arrays = {name: np.concatenate([column := getattr(part, name), column[-1:]]) for name in OWN_ARRAYS}
+    arrays["timestamps"][-1] += part.timeframe_ns
+    return MarketTape.of_records(
+        records,
+        is_funded=part.funding_rate is not None,
+        **arrays,
+        segments=(part.segments[0]._replace(stop=len(part) + 1),),
+        feature_names=part.feature_names,
+        periods_per_year=part.periods_per_year,
+        timeframe_ns=part.timeframe_ns,
+    )
+
+
+def rows_of_tape(tape: MarketTape, rows: np.ndarray, **changes: Any) -> MarketTape:
+    """The tape of `rows` (n,), with other attributes where `changes` says so; `segments` must be among them."""
+    columns = {one.name: getattr(tape, one.name) for one in fields(tape) if one.init}
+    chosen = {name: value[rows] for name, value in columns.items() if isinstance(value, np.ndarray)}
+    return replace(tape, **chosen | changes)
 
 
 def _check_joinable(first: MarketTape, other: MarketTape) -> None:

@@ -1,7 +1,10 @@
 """Tape folders: one .npy per array and a JSON beside them; opening one maps them and runs no code of it.
 
 tape.json     names, segments, dtype and shape of every array, and SHA-256 of all that
-NAME.npy      each array of MarketTape
+records.npy   prices, volume, funding: one record per bar, as a step reads them
+NAME.npy      each other array of MarketTape
+
+Format 1 had an array of its own for every price; such a folder is still opened, and its prices, alone, are copied.
 """
 
 import json
@@ -15,10 +18,12 @@ import numpy as np
 from regimegym.common.errors import DataError, MachineError
 from regimegym.common.files import flush_to_disk, replace_folder, write_file
 from regimegym.common.plain import plain
-from regimegym.features.tape import MarketTape, Segment
+from regimegym.features.bar_records import BAR
+from regimegym.features.tape import OWN_ARRAYS, MarketTape, Segment
 
 INDEX = "tape.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+VALUES = ("feature_names", "segments", "periods_per_year", "timeframe_ns")
 
 
 def save_tape(tape: MarketTape, folder: Path) -> None:
@@ -28,12 +33,12 @@ def save_tape(tape: MarketTape, folder: Path) -> None:
         DataError: `folder` holds something else than a tape.
         MachineError: the disk or its permissions refuse.
     """
-    contents = {field.name: getattr(tape, field.name) for field in fields(tape)}
-    arrays = {name: value for name, value in contents.items() if isinstance(value, np.ndarray)}
+    arrays: dict[str, np.ndarray] = {name: getattr(tape, name) for name in (*OWN_ARRAYS, "records")}
+    values = {name: getattr(tape, name) for name in VALUES} | {"is_funded": tape.funding_rate is not None}
     index = {
         "format_version": FORMAT_VERSION,
-        "arrays": {name: {"dtype": value.dtype.str, "shape": value.shape} for name, value in arrays.items()},
-        "values": {name: value for name, value in contents.items() if name not in arrays},
+        "arrays": {name: {"dtype": _words(value.dtype), "shape": value.shape} for name, value in arrays.items()},
+        "values": values,
     }
 
     def write(fresh: Path) -> None:
@@ -70,7 +75,12 @@ def open_tape(folder: Path) -> MarketTape:
     }
     contents["feature_names"] = tuple(contents["feature_names"])
     contents["segments"] = tuple(Segment(*segment) for segment in contents["segments"])
-    return MarketTape(**contents)
+    return MarketTape(**contents) if index["format_version"] == 1 else MarketTape.of_records(**contents)
+
+
+def _words(dtype: np.dtype) -> Any:
+    """A dtype as JSON can hold it: the fields of a record one by one."""
+    return [list(field) for field in dtype.descr] if dtype.names else dtype.str
 
 
 def _check_replaceable(folder: Path) -> None:
@@ -106,22 +116,25 @@ def _read_index(folder: Path) -> dict[str, Any]:
         raise DataError("damaged-tape", f"{path} is no JSON: {error}") from error
     if not isinstance(index, dict) or "format_version" not in index:
         raise DataError("foreign-tape", f"{path} is no index of a tape")
-    if index["format_version"] != FORMAT_VERSION:
+    if index["format_version"] not in (1, FORMAT_VERSION):
         raise DataError(
             "format-version",
             f"{path} was written in another format",
-            needed=f"format version {FORMAT_VERSION}",
+            needed=f"format version {FORMAT_VERSION} (or 1)",
             found=f"format version {index['format_version']}",
         )
     if index.pop("sha256", None) != _digest(index):
         raise DataError("edited-tape", f"{path} was changed after it was written: its checksum differs")
-    _check_names(path, {*index["arrays"], *index["values"]})
+    _check_names(path, index["format_version"], {*index["arrays"], *index["values"]})
     return index
 
 
-def _check_names(path: Path, found: set[str]) -> None:
-    known = {field.name for field in fields(MarketTape)}
-    needed = {field.name for field in fields(MarketTape) if field.default is MISSING}
+def _check_names(path: Path, version: int, found: set[str]) -> None:
+    columns = [field for field in fields(MarketTape) if field.init]
+    known = {field.name for field in columns}
+    needed = {field.name for field in columns if field.default is MISSING}
+    if version == FORMAT_VERSION:
+        needed = known = {*OWN_ARRAYS, "records", *VALUES, "is_funded"}
     missing, unknown = sorted(needed - found), sorted(found - known)
     if missing or unknown:
         raise DataError(
@@ -132,7 +145,7 @@ def _check_names(path: Path, found: set[str]) -> None:
         )
 
 
-def _map_array(path: Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+def _map_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
@@ -141,11 +154,14 @@ def _map_array(path: Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
         raise DataError("damaged-array", f"{path} is not the file that was written: {error}") from error
     except OSError as error:
         raise MachineError("cannot-read-tape", f"{path} could not be read: {error}") from error
-    if (array.dtype.str, array.shape) != (dtype, shape):
+    found = _words(array.dtype)
+    if (found, array.shape) != (dtype, shape):
         raise DataError(
             "wrong-array",
             f"{path} is not the array that {INDEX} describes",
             needed=f"{dtype} {shape}",
-            found=f"{array.dtype.str} {array.shape}",
+            found=f"{found} {array.shape}",
         )
+    if path.stem == "records" and array.dtype != BAR:
+        raise DataError("wrong-array", f"{path} does not hold the records of this version", needed=f"{_words(BAR)}")
     return array

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regimegym.common.errors import DataError
+from regimegym.features.bars import Bars
 from regimegym.features.durations import timeframe_words
 from regimegym.features.market import Market
 from regimegym.training.run_folder import RunFolder
@@ -22,9 +23,9 @@ def data_fingerprints(market: Market) -> dict[str, Any]:
     }
 
 
-def warn_of_other_bars(run: RunFolder, market: Market) -> None:
+def warn_of_other_bars(run: RunFolder, bars: Bars) -> None:
     """Log it when new data has bars of another length than those the model of `run` was trained on."""
-    now = timeframe_words(market.bars.timeframe_ns)
+    now = timeframe_words(bars.timeframe_ns)
     before = run.read_manifest().get("timeframe", now)
     if before != now:
         LOG.warning("the model was trained on bars of %s and is evaluated on bars of %s", before, now)

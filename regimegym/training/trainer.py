@@ -79,7 +79,9 @@ def resume(path: str, watch: Watch | None = None) -> float:
     job = None if number is None else Job(int(number), folder.path.parent)
     started = datetime.fromisoformat(manifest["started"]) if "started" in manifest else datetime.now().astimezone()
     with folder.held():
-        training = assemble(config, list(OmegaConf.load(folder.overrides)), job, lambda name, when: folder, started)
+        kept = folder.path if folder.predictors.is_dir() else None
+        overrides = list(OmegaConf.load(folder.overrides))
+        training = assemble(config, overrides, job, lambda name, when: folder, started, kept)
         check_same_data(folder, training.experiment.market)
         found = Checkpoints(folder.checkpoints, training.settings.keep_checkpoints).newest()
         return _run(training, found, watch)
@@ -117,15 +119,21 @@ def learn(
             settings.total_steps,
             display,
             board,
+            training.curriculum,
         )
         if found is not None:
             load_training_state(algorithm, callback, found[1])
+        elif training.curriculum is not None:
+            training.curriculum.begin(algorithm)
+        stages = [] if training.curriculum is None else [training.curriculum]
         stop = StopRequest()
         beside = _beside(training, callback, stop, begun, watch)
         try:
             with stop.listening():
                 algorithm.learn(
-                    settings.total_steps - begun, callback=[callback, *beside], reset_num_timesteps=found is None
+                    settings.total_steps - begun,
+                    callback=[*stages, callback, *beside],
+                    reset_num_timesteps=found is None,
                 )
         except TrainingStopped as stopped:
             raise TrainingInterrupted(_stopped(training, callback, stopped)) from stopped
@@ -162,7 +170,8 @@ def _beside(
 def _keep(training: Training, algorithm: BaseAlgorithm, t_statistic: float) -> str:
     threshold = training.settings.gate
     gate = None if threshold is None else asdict(Gate(float(threshold), t_statistic))
-    save_model(training.folder.model, algorithm, replace(training.card, gate=gate))
+    predictors = None if training.experiment.predictions is None else training.folder.predictors
+    save_model(training.folder.model, algorithm, replace(training.card, gate=gate), predictors)
     return "model/"
 
 

@@ -86,8 +86,9 @@ def test_accounts_side_by_side_do_not_touch_each_other():
 def test_lanes_walk_as_they_would_alone():
     tape = random_tape(260, 4)
     dear = scaled_costs(SETTINGS, 4.0)
-    lanes = [Lane(SETTINGS, bar_records(tape, "per_bar")), Lane(dear, bar_records(tape, "per_bar"))]
-    together = walk(bind(WindowPolicy(), tape, ROWS), tape, lanes, ROWS)
+    bars, start = bar_records(tape, "per_bar"), np.array([ROWS.start])
+    lanes = [Lane(SETTINGS, bars, start), Lane(dear, bars, start)]
+    together = walk(bind(WindowPolicy(), tape, ROWS), tape, lanes, ROWS.count)
     for (run,), settings in zip(together, (SETTINGS, dear), strict=True):
         (alone,) = rollout(WindowPolicy(), tape, settings, ROWS)
         np.testing.assert_array_equal(run.equity, alone.equity)

@@ -75,11 +75,48 @@ def test_an_opened_tape_is_the_saved_one_field_by_field(saved):
 
 def test_the_arrays_are_mapped_and_read_only(saved):
     tape = open_tape(saved)
-    for name in ("features", "close", "segment_start"):
+    for name in ("features", "close", "segment_start", "records"):
         array = getattr(tape, name)
         assert isinstance(owner(array), mmap)
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
+
+
+def save_as_format_1(tape, folder):
+    """A tape folder as version 1 wrote it: an array for every column."""
+    contents = {field.name: getattr(tape, field.name) for field in fields(MarketTape) if field.init}
+    arrays = {name: value for name, value in contents.items() if isinstance(value, np.ndarray)}
+    described = {name: {"dtype": value.dtype.str, "shape": list(value.shape)} for name, value in arrays.items()}
+    values = {name: value for name, value in contents.items() if name not in arrays}
+    index = json.loads(json.dumps({"format_version": 1, "arrays": described, "values": values}))
+    folder.mkdir()
+    for name, value in arrays.items():
+        np.save(folder / f"{name}.npy", np.ascontiguousarray(value))
+    digest = sha256(json.dumps(index, sort_keys=True).encode()).hexdigest()
+    (folder / INDEX).write_text(json.dumps(index | {"sha256": digest}))
+
+
+@pytest.mark.parametrize("is_funded", [False, True])
+def test_a_tape_of_format_1_still_opens_and_is_saved_as_format_2(tmp_path, is_funded):
+    tape = replace(made_tape(), funding_rate=np.linspace(-1e-3, 1e-3, N) if is_funded else None)
+    save_as_format_1(tape, tmp_path / "old")
+    old = open_tape(tmp_path / "old")
+    save_tape(old, tmp_path / "new")
+    assert json.loads((tmp_path / "new" / INDEX).read_text())["format_version"] == 2
+    for again in (old, open_tape(tmp_path / "new")):
+        assert (again.segments, again.feature_names) == (tape.segments, tape.feature_names)
+        assert (again.funding_rate is None) is not is_funded
+        np.testing.assert_array_equal(again.records, tape.records)
+        np.testing.assert_array_equal(again.features, tape.features)
+    assert isinstance(owner(old.features), mmap)
+
+
+def test_records_of_another_layout_are_named(saved):
+    other = np.zeros(N, [("open", "<f8")])
+    np.save(saved / "records.npy", other)
+    edit_index(saved, lambda index: index["arrays"].update(records={"dtype": [["open", "<f8"]], "shape": [N]}))
+    with pytest.raises(DataError, match=r"records\.npy does not hold the records of this version"):
+        open_tape(saved)
 
 
 def test_an_older_tape_is_replaced_and_stays_readable_for_those_who_opened_it(saved):
@@ -128,6 +165,7 @@ def test_no_tape_is_named(tmp_path):
         ("[]", "is no index of a tape"),
         ('{"format_version": 99}', "was written in another format"),
         ('{"format_version": 1}', "its checksum differs"),
+        ('{"format_version": 2}', "its checksum differs"),
     ],
 )
 def test_a_damaged_index_is_named(saved, text, message):
@@ -145,35 +183,35 @@ def test_an_edited_index_is_refused(saved):
 
 def test_names_of_another_version_are_listed(saved):
     edit_index(saved, lambda index: index["values"].update(colour="blue"))
-    edit_index(saved, lambda index: index["arrays"].pop("close"))
+    edit_index(saved, lambda index: index["arrays"].pop("records"))
     with pytest.raises(DataError) as caught:
         open_tape(saved)
-    assert (caught.value.needed, caught.value.found) == ("also close", "unknown colour")
+    assert (caught.value.needed, caught.value.found) == ("also records", "unknown colour")
 
 
 def test_a_missing_array_is_named(saved):
-    (saved / "volume.npy").unlink()
-    with pytest.raises(DataError, match=r"is incomplete: it has no volume\.npy"):
+    (saved / "regimes.npy").unlink()
+    with pytest.raises(DataError, match=r"is incomplete: it has no regimes\.npy"):
         open_tape(saved)
 
 
 @pytest.mark.parametrize("n_bytes", [0, 40, 300])
 def test_a_cut_array_is_named(saved, n_bytes):
-    content = (saved / "close.npy").read_bytes()
-    (saved / "close.npy").write_bytes(content[:n_bytes])
-    with pytest.raises(DataError, match=r"close\.npy is not the file that was written"):
+    content = (saved / "records.npy").read_bytes()
+    (saved / "records.npy").write_bytes(content[:n_bytes])
+    with pytest.raises(DataError, match=r"records\.npy is not the file that was written"):
         open_tape(saved)
 
 
 def test_an_array_of_another_shape_is_named(saved):
-    np.save(saved / "close.npy", np.zeros(N - 1))
+    np.save(saved / "segment_start.npy", np.zeros(N - 1, np.int64))
     with pytest.raises(DataError, match=re.escape("is not the array that tape.json describes")) as caught:
         open_tape(saved)
-    assert (caught.value.needed, caught.value.found) == ("<f8 (50,)", "<f8 (49,)")
+    assert (caught.value.needed, caught.value.found) == ("<i8 (50,)", "<i8 (49,)")
 
 
 def test_a_pickled_array_is_refused_unread(saved):
-    np.save(saved / "close.npy", np.array([{}] * N, object), allow_pickle=True)
+    np.save(saved / "records.npy", np.array([{}] * N, object), allow_pickle=True)
     with pytest.raises(DataError, match="is not the file that was written"):
         open_tape(saved)
 

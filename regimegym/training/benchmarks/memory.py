@@ -61,7 +61,8 @@ def tape_memory(n_bars: int, n_features: int, folder: Path, repeats: int) -> Tap
 
 
 def _arrays(tape: MarketTape) -> list[np.ndarray]:
-    values = [getattr(tape, field.name) for field in fields(tape)]
+    """What the tape was made of, array by array."""
+    values = [getattr(tape, field.name) for field in fields(tape) if field.init]
     return [value for value in values if isinstance(value, np.ndarray)]
 
 

@@ -100,7 +100,7 @@ def scatter(result: SweepResult) -> str:
     parts.append(f'<text x="{LEFT}" y="{HEIGHT - 18}">{_tick(min(xs))}</text>')
     parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 18}" text-anchor="end">{_tick(max(xs))}</text>')
     parts.append(
-        f'<text x="{WIDTH / 2}" y="{HEIGHT - 6}" text-anchor="middle">{escape(first)} across, {escape(second)} up</text>'
+        f'<text x="{WIDTH / 2}" y="{HEIGHT - 6}" text-anchor="middle">{escape(first)} →, {escape(second)} ↑</text>'
     )
     return f'<div class="card">{svg("".join(parts), HEIGHT, "Pareto front")}</div>'
 

@@ -111,9 +111,13 @@ def learn(training: Training, board: Board, found: tuple[int, Tree] | None = Non
             settings.total_steps,
             display,
             board,
+            training.curriculum,
         )
         if found is not None:
             load_training_state(algorithm, callback, found[1])
+        elif training.curriculum is not None:
+            training.curriculum.begin(algorithm)
+        stages = [] if training.curriculum is None else [training.curriculum]
         stop = StopRequest()
         saver = CheckpointCallback(
             Checkpoints(folder.checkpoints, settings.keep_checkpoints),
@@ -126,7 +130,7 @@ def learn(training: Training, board: Board, found: tuple[int, Tree] | None = Non
         try:
             with stop.listening():
                 algorithm.learn(
-                    settings.total_steps - begun, callback=[callback, saver], reset_num_timesteps=found is None
+                    settings.total_steps - begun, callback=[*stages, callback, saver], reset_num_timesteps=found is None
                 )
         except TrainingStopped as stopped:
             raise TrainingInterrupted(_stopped(training, callback, stopped)) from stopped

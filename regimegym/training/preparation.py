@@ -123,7 +123,7 @@ def assemble(
 def write_manifest(training: Training, status: str) -> None:
     """Write manifest.json: what ran, on what, when, and how it ended."""
     manifest = build_manifest(
-        **data_fingerprints(training.experiment.market),
+        **data_fingerprints(training.experiment.market, training.experiment.further),
         random_seed=training.random_seed,
         device=str(training.algorithm.device),
         execution=training.experiment.settings.account.execution,

@@ -82,7 +82,7 @@ def resume(path: str, watch: Watch | None = None) -> float:
         kept = folder.path if folder.predictors.is_dir() else None
         overrides = list(OmegaConf.load(folder.overrides))
         training = assemble(config, overrides, job, lambda name, when: folder, started, kept)
-        check_same_data(folder, training.experiment.market)
+        check_same_data(folder, training.experiment.market, further=training.experiment.further)
         found = Checkpoints(folder.checkpoints, training.settings.keep_checkpoints).newest()
         return _run(training, found, watch)
 

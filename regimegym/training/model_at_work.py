@@ -15,6 +15,7 @@ from regimegym.common.errors import DataError, RunError
 from regimegym.envs.settings import ActionSettings, EnvSettings, EpisodeSettings
 from regimegym.evaluate.signal import Signal
 from regimegym.evaluate.trader import Trader
+from regimegym.supervised.predictor_set import PredictorSet
 from regimegym.training.experiment import load_data
 from regimegym.training.formatting import number, percent
 from regimegym.training.run_folder import RunFolder
@@ -52,7 +53,13 @@ def load_policy(
     model, config = _places(Path(folder))
     policy, card = checkpoint.load_policy(model, device, with_layers=False)
     found = settings or _settings_of(config, card, trust)
-    return Trader(policy, card, found, with_layers, str(model))
+    return Trader(policy, card, found, with_layers, str(model), load_predictors(model))
+
+
+def load_predictors(model: Path) -> PredictorSet | None:
+    """The predictors whose columns a model sees, None without any. Raises as PredictorSet.load."""
+    folder = model / checkpoint.PREDICTORS
+    return PredictorSet.load(folder) if folder.is_dir() else None
 
 
 def _places(folder: Path) -> tuple[Path, Path | None]:

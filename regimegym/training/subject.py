@@ -18,6 +18,7 @@ from regimegym.features.segments import longest_stretch
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
 from regimegym.training.experiment import build_market, split_market
+from regimegym.training.model_at_work import load_predictors
 from regimegym.training.run_folder import RunFolder
 from regimegym.training.same_data import check_same_data, warn_of_other_bars
 from regimegym.training.wiring import build, read_run_config, trusted_names
@@ -70,23 +71,26 @@ def open_subject(name: str, config: DictConfig) -> Subject:
     run = RunFolder.open(name)
     run_config = read_run_config(run.config, trusted_names(config.trust))
     policy, card = load_policy(run.model, with_layers=False)
+    predictors = load_predictors(run.model)
     is_new = config.get("data") is not None
     if is_new:  # what the model sees is what it was trained on, whatever else this data could give
-        market = build_market(_with_data(run_config, config), card.regime_rule(), card.feature_names)
+        names = card.feature_names if predictors is None else predictors.inputs
+        market = build_market(_with_data(run_config, config), card.regime_rule(), names)
         warn_of_other_bars(run, market.bars)
     else:
         market = build_market(run_config, card.regime_rule())
     settings: EnvSettings = build(run_config.env)
     if not is_new:
         check_same_data(run, market, _other_data(run))
+    plain_market, market = market, market if predictors is None else predictors.join(market)
     market = replace(market, table=align_features(card.feature_names, market.table))
     # Without its layers a model is still behind its gate: leaving them out lets nothing through.
-    trader = Trader(policy, card, settings, config.with_layers, str(run.model))
+    trader = Trader(policy, card, settings, config.with_layers, str(run.model), predictors)
     tape = build_tape(market, Scaler.from_dict(card.scaler))
     if is_new:
         rows, spans = longest_stretch(RowRange(0, len(tape)), market.table.pieces, "evaluation"), {}
     else:
-        spans = split_market(run_config, market, settings)._asdict()
+        spans = split_market(run_config, plain_market, settings)._asdict()
         rows = spans[config.part]
     return Subject(run, run_config, card, trader, market, tape, rows, "new" if is_new else config.part, spans)
 

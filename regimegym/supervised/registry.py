@@ -25,6 +25,8 @@ MODULES = (
     "lorentzian",
     "multi_target",
     "calibration",
+    "sequence.predictors",
+    "ensemble.ensemble",
 )
 Class = TypeVar("Class", bound="type[Predictor]")
 

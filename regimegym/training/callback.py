@@ -73,6 +73,12 @@ class TrainingCallback(BaseCallback):
         self.best_step = 0
         self._without_best = 0
 
+    @property
+    def looks(self) -> int:
+        """Looks at validation so far, without a last one at the end."""
+        first = min(self._validate_every, self._total_steps)
+        return (self._next_validation - first) // self._validate_every
+
     def state(self) -> dict[str, Any]:
         """What decides about validation and the best model, and the running statistics; plain."""
         return {

@@ -123,13 +123,14 @@ def assemble(
 def write_manifest(training: Training, status: str) -> None:
     """Write manifest.json: what ran, on what, when, and how it ended."""
     manifest = build_manifest(
-        **data_fingerprints(training.experiment.market),
+        **data_fingerprints(training.experiment.market, training.experiment.further),
         random_seed=training.random_seed,
         device=str(training.algorithm.device),
         execution=training.experiment.settings.account.execution,
         started=training.started,
         finished=None if status == "running" else datetime.now().astimezone(),
         status=status,
+        job=None if training.job is None else training.job.number,
         regimes={
             "settings": asdict(training.experiment.regime_settings),
             "shares": training.experiment.regime_shares(),

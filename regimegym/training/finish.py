@@ -88,7 +88,7 @@ def _context(
 
 def _summary(training: Training, callback: TrainingCallback, found: Sequence[Evaluation]) -> RunSummary:
     return RunSummary(
-        headline="Training finished",
+        headline=f"Training finished{_early(training, callback)}",
         steps=training.algorithm.num_timesteps,
         duration_s=(datetime.now().astimezone() - training.started).total_seconds(),
         best_step=callback.best_step,
@@ -99,6 +99,13 @@ def _summary(training: Training, callback: TrainingCallback, found: Sequence[Eva
         overrides=training.overrides,
         labels={"ma_cross": found[-1].labels["ma_cross"]},
     )
+
+
+def _early(training: Training, callback: TrainingCallback) -> str:
+    """Why it ended before its last step, where it did."""
+    if not callback.is_out_of_patience or training.algorithm.num_timesteps >= training.settings.total_steps:
+        return ""
+    return f" early, no new best in {training.settings.patience} looks at validation"
 
 
 def _final_metrics(found: Sequence[Evaluation]) -> dict[str, float]:

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
+from stable_baselines3.common.callbacks import BaseCallback
+
 from regimegym.common.errors import MachineError
 from regimegym.training.run_folder import RunFolder
 
@@ -13,8 +15,8 @@ NAME = "heartbeat.json"
 SECONDS = 15.0
 
 
-class Heartbeat:
-    """Writes the heartbeat of the run in `folder` every SECONDS; a beat more often does nothing.
+class Heartbeat(BaseCallback):
+    """Writes the heartbeat of the run in `folder`: at the start, every SECONDS, and at the end.
 
     A beat that the disk refuses is logged and passed over: the training is not ended for it.
 
@@ -31,26 +33,34 @@ class Heartbeat:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
     ) -> None:
+        super().__init__()
         self._folder, self._total_steps = folder, total_steps
         self._clock, self._now = clock, now
-        self._last: tuple[float, int] | None = None  # seconds and step of the beat before
+        self._last = (0.0, 0)  # seconds and step of the beat before
 
-    def beat(self, step: int, *, at_once: bool = False) -> None:
-        """The training stands at `step`; `at_once` writes whenever the last beat was."""
-        moment = self._clock()
-        if self._last is not None and moment - self._last[0] < SECONDS and not at_once:
-            return
-        seconds, before = (0.0, step) if self._last is None else (moment - self._last[0], self._last[1])
+    def _on_training_start(self) -> None:
+        self._last = (self._clock(), self.num_timesteps)
+        self._beat()
+
+    def _on_step(self) -> bool:
+        if self._clock() - self._last[0] >= SECONDS:
+            self._beat()
+        return True
+
+    def _on_training_end(self) -> None:
+        self._beat()
+
+    def _beat(self) -> None:
+        moment, step = self._clock(), self.num_timesteps
+        seconds, steps = moment - self._last[0], step - self._last[1]
         self._last = (moment, step)
+        content = {
+            "time": self._now().isoformat(timespec="seconds"),
+            "step": step,
+            "total_steps": self._total_steps,
+            "steps_per_second": steps / seconds if seconds > 0 else None,
+        }
         try:
-            self._folder.write_json(
-                NAME,
-                {
-                    "time": self._now().isoformat(timespec="seconds"),
-                    "step": step,
-                    "total_steps": self._total_steps,
-                    "steps_per_second": (step - before) / seconds if seconds > 0 else None,
-                },
-            )
+            self._folder.write_json(NAME, content)
         except MachineError as error:
             LOG.warning("the heartbeat could not be written: %s", error)

@@ -19,6 +19,7 @@ from regimegym.training.checkpoints import CheckpointCallback, Checkpoints, Stop
 from regimegym.training.display import TrainingDisplay
 from regimegym.training.finish import finish, record_trial
 from regimegym.training.header import header
+from regimegym.training.heartbeat import Heartbeat
 from regimegym.training.preparation import Job, Training, assemble, prepare, write_manifest
 from regimegym.training.run_folder import RunFolder
 from regimegym.training.same_data import check_same_data
@@ -81,7 +82,7 @@ def resume(path: str, watch: Watch | None = None) -> float:
     with folder.held():
         kept = folder.path if folder.predictors.is_dir() else None
         overrides = list(OmegaConf.load(folder.overrides))
-        training = assemble(config, overrides, job, lambda name, when: folder, started, kept)
+        training = assemble(config, overrides, job, lambda *_: folder, started, kept)
         check_same_data(folder, training.experiment.market, further=training.experiment.further)
         found = Checkpoints(folder.checkpoints, training.settings.keep_checkpoints).newest()
         return _run(training, found, watch)
@@ -120,6 +121,7 @@ def learn(
             display,
             board,
             training.curriculum,
+            settings.patience,
         )
         if found is not None:
             load_training_state(algorithm, callback, found[1])
@@ -150,7 +152,7 @@ def learn(
 def _beside(
     training: Training, callback: TrainingCallback, stop: StopRequest, begun: int, watch: Watch | None
 ) -> list[BaseCallback]:
-    """What happens between two rollouts: checkpoints, and whoever watches."""
+    """What happens beside the learning: heartbeat, checkpoints, and whoever watches."""
 
     def state() -> Tree:
         return training_state(training.algorithm, callback)
@@ -164,7 +166,8 @@ def _beside(
         stop,
         begun,
     )
-    return [saver] if watch is None else [saver, WatchCallback(watch, callback, state)]
+    heart = Heartbeat(training.folder, settings.total_steps)
+    return [heart, saver] if watch is None else [heart, saver, WatchCallback(watch, callback, state)]
 
 
 def _keep(training: Training, algorithm: BaseAlgorithm, t_statistic: float) -> str:

@@ -15,6 +15,7 @@ from regimegym.curriculum.callback import CurriculumCallback
 from regimegym.training.board import REGIME_TAGS, Board
 from regimegym.training.display import Snapshot, TrainingDisplay, ValidationLine
 from regimegym.training.episodes import NAN, EpisodeStats
+from regimegym.training.insight import Insight, show_insight
 from regimegym.training.replay_scalars import replay_scalars
 
 LOSSES = 100  # latest losses in the displayed mean
@@ -28,10 +29,12 @@ class Score(NamedTuple):
         metrics: metrics (keys of evaluate.metrics) by policy key over the whole validation part,
             `agent` among them.
         interval: bounds of the agent's log return.
+        insight: what is to be seen of it beside numbers.
     """
 
     metrics: Mapping[str, Mapping[str, float]]
     interval: tuple[float, float]
+    insight: Insight
 
 
 class TrainingCallback(BaseCallback):
@@ -166,7 +169,7 @@ class TrainingCallback(BaseCallback):
     def _look_at_validation(self) -> None:
         self._clock.switch("validate")
         step = self._validated = self.num_timesteps
-        metrics, interval = self._validate(self.model)
+        metrics, interval, insight = self._validate(self.model)
         agent = metrics["agent"]
         is_best = agent["log_return"] > self.best
         self._without_best = 0 if is_best else self._without_best + 1
@@ -176,6 +179,7 @@ class TrainingCallback(BaseCallback):
             saved = self._keep(self.model, step)
         is_last = step >= self._total_steps or self.is_out_of_patience
         self._board.validation(step, metrics, interval)
+        show_insight(self._board, step, insight)
         self._display.validation(
             ValidationLine(
                 step,
@@ -213,12 +217,13 @@ class TrainingCallback(BaseCallback):
     def _scalars(self) -> dict[str, float]:
         episodes = self._episodes.summary()
         return {
-            "rollout/reward_shaped": episodes.reward_mean,
-            "rollout/equity_return": episodes.equity_mean,
-            "rollout/buy_hold_return": episodes.buy_hold_mean,
-            "rollout/exposure": episodes.exposure_mean,
-            "rollout/trades_per_1000_bars": episodes.trades_per_1000,
+            "env/reward_shaped": episodes.reward_mean,
+            "env/equity_return": episodes.equity_mean,
+            "env/buy_hold_return": episodes.buy_hold_mean,
+            "env/exposure": episodes.exposure_mean,
+            "env/trades_per_1000_bars": episodes.trades_per_1000,
             "time/steps_per_second": self.num_timesteps / self._clock.elapsed,
+            **{f"time/share_{name}": share for name, share in self._clock.shares().items()},
             **dict(zip(REGIME_TAGS, self._regime_shares(), strict=False)),
             **({} if self.curriculum is None else self.curriculum.scalars()),
             **replay_scalars(self.model),

@@ -7,13 +7,15 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import configure
+from stable_baselines3.common.logger import Logger
 
 from regimegym.agents.checkpoint import save_model
 from regimegym.agents.gate import Gate
 from regimegym.common.errors import RunError
 from regimegym.common.state_file import Tree
+from regimegym.replay.regime import RegimeReplayBuffer
 from regimegym.training.board import Board
+from regimegym.training.board_output import BoardOutput
 from regimegym.training.callback import TrainingCallback
 from regimegym.training.checkpoints import CheckpointCallback, Checkpoints, StopRequest, TrainingStopped
 from regimegym.training.display import TrainingDisplay
@@ -107,9 +109,10 @@ def learn(
         found: step and state of the checkpoint to go on from, None at the start.
         watch: hears each look at validation.
     """
-    folder, settings, algorithm = training.folder, training.settings, training.algorithm
-    board.layout()
-    algorithm.set_logger(configure(str(folder.tensorboard), ["tensorboard"]))
+    settings, algorithm = training.settings, training.algorithm
+    tells_regimes = isinstance(getattr(algorithm, "replay_buffer", None), RegimeReplayBuffer)
+    board.layout(curriculum=training.curriculum is not None, replay=tells_regimes)
+    algorithm.set_logger(Logger(None, [BoardOutput(board)]))
     begun = 0 if found is None else found[0]
     validator = Validator(training)
     with TrainingDisplay(header(training), settings.total_steps, console=Console(highlight=False)) as display:

@@ -60,7 +60,7 @@ def composed(*overrides):
 def test_yaml_says_the_stages_of_the_code():
     assert build(composed("curriculum=staged").curriculum) == CurriculumSettings()
     assert build(composed("curriculum=gated").curriculum) == CurriculumSettings(gate=GateSettings())
-    assert build(composed().curriculum).is_empty
+    assert build(composed().curriculum) == CurriculumSettings(stages={})
 
 
 @pytest.mark.parametrize("agent", AGENTS)

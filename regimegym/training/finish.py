@@ -20,6 +20,7 @@ from regimegym.training.decision_layers import describe_layers, fit_layers
 from regimegym.training.ledger import LEDGER, Ledger
 from regimegym.training.outcome import gate_words, report_context, summary_block, write_outcome
 from regimegym.training.preparation import Training, device_of, write_manifest
+from regimegym.training.sb3_baseline import train_sb3
 from regimegym.training.summary import RunSummary, render_summary
 
 DRAWN = ("agent", "buy_and_hold", "ma_cross", "random", "flat")  # in the equity image; the ceiling would leave it
@@ -41,8 +42,9 @@ def finish(training: Training, callback: TrainingCallback, board: Board) -> floa
         ledger.record_look(fingerprint, experiment.interval(rows["test"]), str(folder.path))
     tape, settings, evaluation = experiment.tape, experiment.settings, training.evaluation
     rules = fit_rules(tape, settings, experiment.split.train, evaluation.cross)
+    others = train_sb3(training)
     found = [
-        evaluate_policy(policy, tape, settings, part_rows, part, seed, label, evaluation, rules)
+        evaluate_policy(policy, tape, settings, part_rows, part, seed, label, evaluation, rules, others)
         for part, part_rows in rows.items()
     ]
     describe_layers(folder, experiment, rows, device)

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 import torch
-from gymnasium.spaces import Discrete
+from gymnasium.spaces import Discrete, Space
 from omegaconf import DictConfig, OmegaConf
 from stable_baselines3.common.base_class import BaseAlgorithm
 
@@ -96,12 +96,10 @@ def assemble(
     agent, network = build(config.agent), build(config.network)
     env = experiment.vec_env(settings.n_accounts, seed)
     algorithm = build_agent(agent, env, network, seed, device_of(settings.device), replay=build(config.replay))
-    if not decision.is_empty and not isinstance(env.action_space, Discrete):
-        raise ConfigError(
-            "action-space",
-            f"decision layers choose among discrete actions, the environment wants {env.action_space}",
-            help=("env.action.mode=trade", "or env.action.mode=target", "or decision=none"),
-        )
+    if not decision.is_empty:
+        _check_discrete(env.action_space, "decision layers choose", "decision=none")
+    if evaluation.sb3:
+        _check_discrete(env.action_space, "the DQN of evaluation.sb3 chooses", "evaluation.sb3=false")
     card = card_of(
         algorithm,
         agent,
@@ -118,6 +116,16 @@ def assemble(
     return Training(
         config, overrides, job, settings, evaluation, decision, experiment, curriculum, algorithm, card, folder, started
     )
+
+
+def _check_discrete(space: Space, who: str, without: str) -> None:
+    """Raise ConfigError `action-space` unless the actions can be counted."""
+    if not isinstance(space, Discrete):
+        raise ConfigError(
+            "action-space",
+            f"{who} among discrete actions, the environment wants {space}",
+            help=("env.action.mode=trade", "or env.action.mode=target", f"or {without}"),
+        )
 
 
 def write_manifest(training: Training, status: str) -> None:

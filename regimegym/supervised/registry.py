@@ -24,6 +24,7 @@ MODULES = (
     "hidden_markov",
     "sequence.predictors",
     "ensemble.ensemble",
+    "prepared",
 )
 Class = TypeVar("Class", bound="type[Predictor]")
 

@@ -14,7 +14,8 @@ LENGTHS = {
     "month": lambda n: pd.DateOffset(months=n),
     "year": lambda n: pd.DateOffset(years=n),
 }
-SPAN = re.compile(rf"(\d+) ?({'|'.join(LENGTHS)})s?")
+SHORT = {"d": "day", "w": "week", "mo": "month", "y": "year"}
+SPAN = re.compile(rf"(\d+) ?(?:({'|'.join(LENGTHS)})s?|({'|'.join(SHORT)}))")
 
 
 class Clock:
@@ -46,9 +47,9 @@ def parse_span(name: str, span: int | str) -> int | pd.DateOffset:
         raise ConfigError(
             "no-span",
             f"'{name}' must be a number of bars or a calendar length, got {span!r}",
-            needed="such as 500, '10 days', '6 weeks', '4 months' or '1 year'",
+            needed="such as 500, '10 days', '6 weeks', '4 months' or 4mo, '1 year'",
         )
-    return LENGTHS[match[2]](int(match[1]))
+    return LENGTHS[match[2] or SHORT[match[3]]](int(match[1]))
 
 
 def parse_date(name: str, text: str | None) -> int:

@@ -11,12 +11,14 @@ import regimegym.conf
 from regimegym.envs.settings import EnvSettings
 from regimegym.evaluate.settings import EvaluationSettings
 from regimegym.replay.settings import KINDS, ReplaySettings
+from regimegym.supervised.cross_validation import ForwardFolds
+from regimegym.supervised.targets import Direction
 from regimegym.training.experiment import build_experiment
 from regimegym.training.settings import TrainerSettings
 from regimegym.training.wiring import build, leaves
 
 CONF = Path(regimegym.conf.__file__).parent
-OTHERS = {"predictor", "target"}  # not of a training: tests/supervised/test_predictor_conf.py
+OTHERS = {"predictor"}  # chosen by way of predictors/; tests/supervised/test_predictor_conf.py
 GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir() and list(p.glob("*.yaml")) and p.name not in OTHERS)
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 # These need something of the user's: a file, a class, dates. Tests of their own give it.
@@ -79,3 +81,18 @@ def test_every_replay_says_the_defaults_of_the_code(kind):
     settings = build(composed(f"replay={kind}").replay)
     assert settings == ReplaySettings(kind=kind)
     assert sorted(path.stem for path in (CONF / "replay").glob("*.yaml")) == sorted(KINDS)
+
+
+def test_every_predictor_can_be_chosen_for_a_training():
+    """`train predictors=[NAME]` takes conf/predictors/NAME.yaml: three lines like those of its neighbours."""
+    names = {path.stem for path in (CONF / "predictor").glob("*.yaml")}
+    assert {path.stem for path in (CONF / "predictors").glob("*.yaml")} == names
+    chosen = composed(f"predictors=[{','.join(sorted(names))}]").predictors
+    for name in names:
+        assert chosen[name] == OmegaConf.load(CONF / "predictor" / f"{name}.yaml")
+    assert "predictors" not in composed()
+
+
+def test_folds_and_target_say_the_defaults_of_the_code():
+    assert build(composed().folds) == ForwardFolds()
+    assert build(composed().target) == Direction()

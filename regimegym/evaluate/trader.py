@@ -37,6 +37,7 @@ from regimegym.features.pipeline import FeatureSettings
 from regimegym.features.scaling import Scaler
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape, Segment, with_still_bar
+from regimegym.supervised.predictor_set import PredictorSet
 
 AnyBars = Bars | pd.DataFrame | Mapping[str, Any] | str | Path
 
@@ -83,13 +84,20 @@ class Trader:
         with_layers: the decision layers that were saved with it; False: the model alone. Behind a
             closed gate it stays flat either way.
         source: where the model was loaded from, for people.
+        predictors: those whose predictions are among the model's features; None without any.
 
     Raises:
         ModelError: the settings have other actions than the model, or its layers are damaged.
     """
 
     def __init__(
-        self, policy: Policy, card: ModelCard, settings: EnvSettings, with_layers: bool = True, source: str = ""
+        self,
+        policy: Policy,
+        card: ModelCard,
+        settings: EnvSettings,
+        with_layers: bool = True,
+        source: str = "",
+        predictors: PredictorSet | None = None,
     ) -> None:
         if ActionSettings(**card.action_settings) != settings.action or card.window != settings.episode.window:
             raise ModelError(
@@ -103,6 +111,7 @@ class Trader:
         self.settings = settings
         self.with_layers = with_layers
         self.source = source
+        self.predictors = predictors
 
     def policy(self, symbol: str = "") -> Policy:
         """The common Policy for the instrument `symbol`, with layers and gate as they were asked for."""
@@ -122,8 +131,10 @@ class Trader:
         """
         own = {key: value for key, value in self.card.feature_settings.items() if key not in ("names", "missing")}
         # A card can come from anybody: it may not say where files are written.
-        settings = FeatureSettings(self.card.feature_names, **own | {"cache": "auto"})
+        names = self.card.feature_names if self.predictors is None else self.predictors.inputs
+        settings = FeatureSettings(names, **own | {"cache": "auto"})
         market = prepare_market(bars_of(bars), self.card.regime_rule(), settings, context)
+        market = market if self.predictors is None else self.predictors.join(market)
         aligned = replace(market, table=align_features(self.card.feature_names, market.table))
         return build_tape(aligned, Scaler.from_dict(self.card.scaler))
 

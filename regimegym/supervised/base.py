@@ -76,6 +76,11 @@ class Predictor(ABC):
         self.only_class: int | None = None
         self.typical = np.empty(0)
 
+    @property
+    def memory(self) -> int | None:
+        """How many rows before t the answer at t depends on; None: all of them."""
+        return 0 if self.row_wise else None
+
     # What a class of one's own fills in.
 
     @abstractmethod

@@ -15,6 +15,7 @@ from regimegym.common.errors import DataError, RunError
 from regimegym.envs.settings import ActionSettings, EnvSettings, EpisodeSettings
 from regimegym.evaluate.signal import Signal
 from regimegym.evaluate.trader import Trader
+from regimegym.supervised.predictor_set import PredictorSet
 from regimegym.training.experiment import load_data
 from regimegym.training.formatting import number, percent
 from regimegym.training.run_folder import RunFolder
@@ -52,7 +53,9 @@ def load_policy(
     model, config = _places(Path(folder))
     policy, card = checkpoint.load_policy(model, device, with_layers=False)
     found = settings or _settings_of(config, card, trust)
-    return Trader(policy, card, found, with_layers, str(model))
+    beside = model / checkpoint.PREDICTORS
+    predictors = PredictorSet.load(beside) if beside.is_dir() else None
+    return Trader(policy, card, found, with_layers, str(model), predictors)
 
 
 def _places(folder: Path) -> tuple[Path, Path | None]:

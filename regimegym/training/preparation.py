@@ -62,6 +62,8 @@ def prepare(config: DictConfig, overrides: list[str], job: Job | None) -> Traini
         config, overrides, job, lambda name, when: _new_folder(config, config.name or name, job, when), started
     )
     folder = training.folder
+    if training.experiment.predictions is not None:
+        training.experiment.predictions.save(folder.path)
     folder.write_text(folder.config.name, OmegaConf.to_yaml(config, resolve=True))
     folder.write_text(folder.overrides.name, OmegaConf.to_yaml(OmegaConf.create(overrides)))
     write_manifest(training, "running")
@@ -74,14 +76,18 @@ def assemble(
     job: Job | None,
     folder_of: Callable[[str, datetime], RunFolder],
     started: datetime,
+    predictors_of: Path | None = None,
 ) -> Training:
-    """Everything a training needs; `folder_of` (agent's name, start) is asked once all checks have passed."""
+    """Everything a training needs; `folder_of` (agent's name, start) is asked once all checks have passed.
+
+    `predictors_of` is the run folder that holds its predictors already.
+    """
     check_at_least("random_seed", config.random_seed, 0)
     settings: TrainerSettings = build(config.trainer)
     evaluation: EvaluationSettings = build(config.evaluation)
     decision: DecisionSettings = build(config.decision)
     torch.set_num_threads(settings.threads)
-    experiment = build_experiment(config)
+    experiment = build_experiment(config, predictors_of)
     seed = int(config.random_seed)
     agent, network = build(config.agent), build(config.network)
     env = experiment.vec_env(settings.n_accounts, seed)

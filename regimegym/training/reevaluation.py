@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from regimegym.agents.build import KINDS
-from regimegym.agents.checkpoint import behind_gate, load_policy, with_saved_layers
+from regimegym.agents.checkpoint import PREDICTORS, behind_gate, load_policy, with_saved_layers
 from regimegym.common.checks import check_choice, check_flag
 from regimegym.common.errors import RunError
 from regimegym.envs.settings import EnvSettings
@@ -17,6 +17,7 @@ from regimegym.features.market import align_features, build_tape
 from regimegym.features.scaling import Scaler
 from regimegym.features.segments import longest_stretch
 from regimegym.features.splits import RowRange
+from regimegym.supervised.predictor_set import PredictorSet
 from regimegym.training.experiment import build_market, interval_of, split_market
 from regimegym.training.ledger import LEDGER, Ledger
 from regimegym.training.outcome import report_context, summary_block, write_outcome
@@ -50,15 +51,18 @@ def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
     run = RunFolder.open(config.run)
     run_config = read_run_config(run.config, trusted_names(config.trust))
     policy, card = load_policy(run.model, with_layers=False)
+    predictors = PredictorSet.load(run.model / PREDICTORS) if run_config.get("predictors") else None
     is_new = config.get("data") is not None
     if is_new:  # what the model sees is what it was trained on, whatever else this data could give
-        market = build_market(_with_data(run_config, config), card.regime_rule(), card.feature_names)
+        names = card.feature_names if predictors is None else predictors.inputs
+        market = build_market(_with_data(run_config, config), card.regime_rule(), names)
         warn_of_other_bars(run, market.bars)
     else:
         market = build_market(run_config, card.regime_rule())
     settings: EnvSettings = build(run_config.env)
     if not is_new:
         check_same_data(run, market, _other_data(run))
+    plain_market, market = market, market if predictors is None else predictors.join(market)
     market = replace(market, table=align_features(card.feature_names, market.table))
     # Without its layers a model is still behind its gate: leaving them out lets nothing through.
     policy = with_saved_layers(policy, card, market.bars.symbol) if config.with_layers else behind_gate(policy, card)
@@ -66,7 +70,7 @@ def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
     rows = (
         longest_stretch(RowRange(0, len(tape)), market.table.pieces, "evaluation")
         if is_new
-        else getattr(split_market(run_config, market, settings), config.part)
+        else getattr(split_market(run_config, plain_market, settings), config.part)
     )
     interval = interval_of(tape, rows)
     ledger, fingerprint = Ledger(LEDGER), market.bars.fingerprint

@@ -37,6 +37,7 @@ class RunFolder:
         self.report_html = self.path / "report.html"
         self.report_json = self.path / "report.json"
         self.model = self.path / "model"
+        self.predictors = self.path / "predictors"
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
 

@@ -74,7 +74,9 @@ def resume(path: str) -> float:
     job = None if number is None else Job(int(number), folder.path.parent)
     started = datetime.fromisoformat(manifest["started"]) if "started" in manifest else datetime.now().astimezone()
     with folder.held():
-        training = assemble(config, list(OmegaConf.load(folder.overrides)), job, lambda name, when: folder, started)
+        kept = folder.path if folder.predictors.is_dir() else None
+        overrides = list(OmegaConf.load(folder.overrides))
+        training = assemble(config, overrides, job, lambda name, when: folder, started, kept)
         check_same_data(folder, training.experiment.market)
         found = Checkpoints(folder.checkpoints, training.settings.keep_checkpoints).newest()
         return _run(training, found)
@@ -139,7 +141,8 @@ def learn(training: Training, board: Board, found: tuple[int, Tree] | None = Non
 def _keep(training: Training, algorithm: BaseAlgorithm, t_statistic: float) -> str:
     threshold = training.settings.gate
     gate = None if threshold is None else asdict(Gate(float(threshold), t_statistic))
-    save_model(training.folder.model, algorithm, replace(training.card, gate=gate))
+    predictors = None if training.experiment.predictions is None else training.folder.predictors
+    save_model(training.folder.model, algorithm, replace(training.card, gate=gate), predictors)
     return "model/"
 
 

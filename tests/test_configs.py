@@ -18,7 +18,8 @@ from regimegym.training.settings import TrainerSettings
 from regimegym.training.wiring import build, leaves
 
 CONF = Path(regimegym.conf.__file__).parent
-OTHERS = {"predictor"}  # chosen by way of predictors/; tests/supervised/test_predictor_conf.py
+# Chosen through predictors/ or by sweep: tests/supervised/test_predictor_conf.py, tests/training/test_sweep_space.py
+OTHERS = {"predictor", "search"}
 GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir() and list(p.glob("*.yaml")) and p.name not in OTHERS)
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 # These need something of the user's: a file, a class, dates. Tests of their own give it.
@@ -40,7 +41,18 @@ def test_there_are_options_to_check():
 @pytest.mark.parametrize(("group", "option"), READY, ids=lambda name: name)
 def test_every_option_composes_and_builds(group, option):
     config = composed(f"{group}={option}" if group != "experiment" else f"experiment={option}")
-    for part in ("data", "regime", "features", "split", "env", "network", "agent", "trainer", "evaluation"):
+    for part in (
+        "data",
+        "regime",
+        "features",
+        "split",
+        "env",
+        "network",
+        "agent",
+        "trainer",
+        "evaluation",
+        "curriculum",
+    ):
         assert build(config[part]) is not None
 
 

@@ -92,7 +92,7 @@ def tensors_to_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
 def tensors_from_bytes(content: bytes) -> dict[str, np.ndarray]:
     """Arrays by name of a safetensors file. Raises ModelError when it is none."""
     try:
-        return load_tensors(content)
+        return {name: np.array(array) for name, array in load_tensors(content).items()}
     except SafetensorError as error:
         raise ModelError(
             "damaged-predictor", f"the arrays of the predictor are no safetensors file: {error}"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PREDICTORS: "Registry[type[Predictor]]" = Registry("predictor")
 # Importing them registers their predictors; what they need of other libraries they import where they use it.
-MODULES = ("floors",)
+MODULES = ("floors", "logistic", "sgd", "random_forest", "gradient_boosting")
 Class = TypeVar("Class", bound="type[Predictor]")
 
 
@@ -99,7 +99,9 @@ def restored(card: Card, files: Mapping[str, bytes]) -> "Predictor":
     try:
         predictor = kind(settings_of(kind, card.settings))
         predictor.restore(card, files)
-    except (ConfigError, KeyError, TypeError) as error:
+    except ModelError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError("damaged-predictor", f"the card does not describe a '{card.predictor}': {error}") from error
     return predictor
 

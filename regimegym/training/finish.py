@@ -29,7 +29,7 @@ def finish(training: Training, callback: TrainingCallback, board: Board) -> floa
     ledger, fingerprint = Ledger(LEDGER), experiment.market.bars.fingerprint
     label = type(training.algorithm).__name__
     rows = {"validation": experiment.split.validation}
-    ledger.record_trial(fingerprint, experiment.interval(rows["validation"]), str(folder.path), callback.best)
+    record_trial(training, callback.best)
     looks = None
     if training.job is None:
         rows["test"] = experiment.split.test
@@ -57,6 +57,13 @@ def finish(training: Training, callback: TrainingCallback, board: Board) -> floa
     if gate is not None and not gate.is_open:
         console.print(f"gate     {gate_words(gate)}; trainer.gate=null takes it away", soft_wrap=True)
     return found[0].metrics["agent"]["log_return"]
+
+
+def record_trial(training: Training, score: float) -> None:
+    """Enter the training in the ledger: one more configuration was scored on this validation."""
+    experiment = training.experiment
+    interval = experiment.interval(experiment.split.validation)
+    Ledger(LEDGER).record_trial(experiment.market.bars.fingerprint, interval, str(training.folder.path), score)
 
 
 def _context(

@@ -1,10 +1,12 @@
 """Signals of a training: which predictors, fitted on its training rows, joined to its market, kept in its folder."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
@@ -25,6 +27,7 @@ from regimegym.supervised.targets import Target
 from regimegym.training.run_folder import refused_by_machine
 from regimegym.training.wiring import build
 
+LOG = logging.getLogger(__name__)
 FOLDER = "predictors"  # of the last models, below the run and below its model
 COLUMNS = "predictions.safetensors"  # the columns a run was trained on, so that it can go on without fitting again
 
@@ -90,7 +93,22 @@ def fit_predictions(config: DictConfig, market: Market, split: Split) -> Predict
             OmegaConf.to_container(config.target, resolve=True),  # type: ignore[arg-type]
             on_fit,
         )
+    for name, about in fitted.about.items():
+        LOG.info("%s: %s", name, words_of(about))
     return Predictions(fitted, fitted.columns(market))
+
+
+def words_of(about: Mapping[str, Any]) -> str:
+    """One line on a cross-fitted predictor: its folds, and how well it did on rows it had not learned."""
+    folds = about["folds"]
+    text = f"{len(folds)} forward folds of {folds[-1]['test_rows']:,} bars"
+    for score, words in (("auc", "AUC"), ("r2", "R²")):
+        found = [(fold["scores"][score], fold["scores"]["rows"]) for fold in folds if score in fold["scores"]]
+        known = [(value, rows) for value, rows in found if np.isfinite(value)]
+        if known:
+            values, rows = zip(*known, strict=True)
+            text += f", {words} {np.average(values, weights=rows):.3f} out of fold"
+    return text
 
 
 def with_predictions(market: Market, split: Split, predictions: Predictions, least: int) -> tuple[Market, Split]:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from contextlib import redirect_stderr
+from io import StringIO
 
 import numpy as np
 import pytest
@@ -23,9 +25,11 @@ AUDIT += ["features.names=[return_1,return_5]", "predictors=[last_value]", "fold
 def run(tmp_path_factory):
     """A finished tiny run with two predictors."""
     folder = tmp_path_factory.mktemp("signals") / "run"
-    with pytest.MonkeyPatch.context() as patch:
+    told = StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stderr(told):
         patch.chdir(folder.parent)
         assert train(*PREDICTORS, f"run_dir={folder}") == 0
+    assert "note  last_value: 3 forward folds of" in told.getvalue()
     return folder
 
 
@@ -115,3 +119,15 @@ def test_a_label_that_is_not_purged_is_found(monkeypatch, tmp_path, capsys):
 def vars_of(lesson) -> dict:
     names = ("features", "labels", "ends", "names", "timestamps", "closes", "classes")
     return {name: getattr(lesson, name) for name in names}
+
+
+def test_a_wrong_setting_of_a_chosen_predictor_names_the_nearest(capsys):
+    assert main(["train", "predictors=[last_value,majority]", "predictors.last_value.featur=rsi"]) == 2
+    assert "predictors.last_value.feature (now None)" in capsys.readouterr().err
+
+
+def test_a_target_without_classes_is_no_lesson_for_a_classifier(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert train("predictors=[majority]", "target=forward_return") == 2
+    assert "data/wrong-labels" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("config.yaml"))

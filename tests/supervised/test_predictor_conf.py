@@ -1,16 +1,13 @@
 """conf/predictor/ and conf/target/: a file for each, which says the defaults of the code."""
 
-from pathlib import Path
-
 import pytest
 from omegaconf import OmegaConf
+from small_predictors import FOLDER
 
-import regimegym.conf
 from regimegym.supervised.registry import PREDICTORS, list_predictors, predictor_of
 from regimegym.supervised.targets import Target
 from regimegym.training.wiring import build
 
-FOLDER = Path(regimegym.conf.__file__).parent / "predictor"
 TARGETS = FOLDER.parent / "target"
 FILES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 

@@ -7,6 +7,7 @@ sold or bought for free between two folds. How a model is trained is handed in.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from regimegym.envs.settings import EnvSettings
 from regimegym.envs.state import bar_records
 from regimegym.evaluate.metrics import METRICS, all_metrics
 from regimegym.evaluate.rollout import Bound, Lane, bind, walk
-from regimegym.evaluate.trajectory import Trajectory, to_frame
+from regimegym.evaluate.trajectory import MARK_FIELDS, STEP_FIELDS, Trajectory, to_frame
 from regimegym.features.splits import Fold, LabelIntervals, RowRange, WalkForward, row_ranges
 from regimegym.features.tape import MarketTape, Segment
 
@@ -172,7 +173,7 @@ def trade_in_turn(models: Sequence[FoldModel], settings: EnvSettings) -> WalkedF
 def _check_order(models: Sequence[FoldModel]) -> None:
     if not models:
         raise DataError("no-fold", "there is no fold to trade")
-    for earlier, later in zip(models, models[1:], strict=False):
+    for earlier, later in pairwise(models):
         if later.rows.start < earlier.rows.stop:
             raise DataError(
                 "folds-overlap",
@@ -237,9 +238,9 @@ class _InTurn:
     def act(self, observations: Observations, state: Any, episode_starts: np.ndarray) -> tuple[Decision, Any]:
         """The decision of the policy whose row it is; `state` is (its place, its own state)."""
         place = int(np.searchsorted(self.firsts, observations["row"][0], side="right")) - 1
-        before = state[1] if state is not None and state[0] == place else None
-        starts = episode_starts if before is not None else np.ones_like(episode_starts)
-        decision, after = self.policies[place].act(observations, before, starts)
+        if state is None or state[0] != place:
+            state, episode_starts = (place, None), np.ones_like(episode_starts)
+        decision, after = self.policies[place].act(observations, state[1], episode_starts)
         return decision, (place, after)
 
 
@@ -254,15 +255,12 @@ def _metrics(trajectories: Sequence[Trajectory]) -> dict[str, float]:
         moved["step"] += steps
         fills.append(moved)
         steps += len(trajectory)
-    joined = replace(
-        first,
-        **{name: _joined(trajectories, name, marks=True) for name in ("timestamps", "close", "equity", "exposure")},
-        **{name: _joined(trajectories, name, marks=True) for name in ("cash", "units")},
-        **{name: _joined(trajectories, name, marks=False) for name in ("regimes", "actions")},
-        **{name: _joined(trajectories, name, marks=False) for name in ("log_returns", "shaped_rewards")},
-        fills=np.concatenate(fills),
-        terminated=trajectories[-1].terminated,
-    )
+    columns: dict[str, Any] = {
+        **{name: _joined(trajectories, name, marks=True) for name in MARK_FIELDS},
+        **{name: _joined(trajectories, name, marks=False) for name in STEP_FIELDS},
+        "fills": np.concatenate(fills),
+    }
+    joined = replace(first, terminated=trajectories[-1].terminated, **columns)
     # Trades are closed within a stretch; across the gap between two there is no position.
     own = [all_metrics(trajectory) for trajectory in trajectories]
     found = all_metrics(joined)

@@ -36,6 +36,15 @@ class Clock:
         beyond = index - len(self.stamps)
         return int(self.stamps[index]) if beyond < 0 else self.stop + beyond * self.bar
 
+    def after_both(self, start: int, span: int | str, step: int | str, times: int) -> int:
+        """Time stamp one `span` and `times` steps after `start`; months are counted together, so month ends stay."""
+        parts = parse_span("span", span), parse_span("step", step)
+        if not all(isinstance(part, pd.DateOffset) for part in parts):
+            return self.after(self.after(start, span), step, times)
+        first, second = (part.kwds for part in parts)  # type: ignore[union-attr]
+        total = {unit: first.get(unit, 0) + times * second.get(unit, 0) for unit in {**first, **second}}
+        return int((pd.Timestamp(start, unit="ns") + pd.DateOffset(**total)).as_unit("ns").value)
+
 
 def parse_span(name: str, span: int | str) -> int | pd.DateOffset:
     """Bars, or a calendar length. Raises ConfigError for anything else."""

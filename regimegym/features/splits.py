@@ -250,6 +250,8 @@ class WalkForward:
             start = clock.after(clock.first, self.step, k)
             train_stop = clock.after(start, self.train)
             test_stop = clock.after(train_stop, self.test)
+            if self.test == self.step:  # months differ in length, and tests must meet
+                train_stop, test_stop = (clock.after_both(clock.first, self.train, self.step, i) for i in (k, k + 1))
             is_whole = test_stop <= clock.stop
             test = (labels.start >= train_stop) & (labels.start < test_stop)
             if not is_whole and (self.min_test is None or test.sum() < self.min_test):

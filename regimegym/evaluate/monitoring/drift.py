@@ -106,7 +106,8 @@ def feature_drift(
             needed=f"{n_bins} on each side",
         )
     found = [
-        _one(name, *columns, generator, settings) for name, *columns in zip(names, reference.T, current.T, strict=True)
+        _one(name, before, now, generator, settings)
+        for name, before, now in zip(names, reference.T, current.T, strict=True)
     ]
     adjusted = false_discovery(np.array([drift.p_value for drift in found]))
     return [_named(drift._replace(q_value=float(q)), settings) for drift, q in zip(found, adjusted, strict=True)]

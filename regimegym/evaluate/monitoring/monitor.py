@@ -176,4 +176,4 @@ def direction(name: str, better: Mapping[str, Better] | None = None) -> Better:
             needed="a metric of DEFINITIONS §15, or its direction in `better`",
             nearest=nearest_name(name, known),
         )
-    return known[name]  # type: ignore[return-value]
+    return known[name]

@@ -147,11 +147,11 @@ def test_a_ruined_account_trades_no_more():
     account = AccountSettings(max_leverage=3.0, margin_check="none", floor_zero=True)
     leveraged = replace(SETTINGS, account=account, action=ActionSettings(mode="target", ladder=(0.0, 3.0)))
 
-    class Leveraged(Flat):
+    class Leveraged:
         def act(self, observations, state, episode_starts):
             return Decision(np.array([1])), None
 
-    found = trade_in_turn([FoldModel(Leveraged(leveraged), two, RowRange(50, 200))], leveraged)
+    found = trade_in_turn([FoldModel(Leveraged(), two, RowRange(50, 200))], leveraged)
     assert len(found.trajectories) == 1
     assert found.metrics["final_value"] == 0.0
 

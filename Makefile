@@ -2,24 +2,33 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+DEV_STAMP := .venv/.installed-dev
+PIP := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 
-.PHONY: install train test lint types check clean
+.PHONY: install install-dev train test lint types check clean
 
 install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e ".[dev]"
+	$(PIP) -e .
 	touch $(STAMP)
+
+install-dev: $(DEV_STAMP)
+
+# With it what tests, sweeps, clusters, statistics and explanations need (the extras of pyproject.toml).
+$(DEV_STAMP): $(STAMP)
+	$(PIP) -e ".[dev]"
+	touch $(DEV_STAMP)
 
 train: install
 	$(BIN)/regime-gym train
 
-lint: install
+lint: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: install
+types: install-dev
 	$(BIN)/mypy
 
 check: lint types

@@ -11,22 +11,28 @@ import regimegym.conf
 from regimegym.envs.settings import EnvSettings
 from regimegym.evaluate.settings import EvaluationSettings
 from regimegym.replay.settings import KINDS, ReplaySettings
+from regimegym.supervised.cross_validation import ForwardFolds
+from regimegym.supervised.targets import Direction
 from regimegym.training.experiment import build_experiment
 from regimegym.training.settings import TrainerSettings
 from regimegym.training.wiring import build, leaves
 
 CONF = Path(regimegym.conf.__file__).parent
-GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and list(path.glob("*.yaml")))
+# Chosen through predictors/ or by sweep: tests/supervised/test_predictor_conf.py, tests/training/test_sweep_space.py
+OTHERS = {"predictor", "search"}
+GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir() and list(p.glob("*.yaml")) and p.name not in OTHERS)
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 # These need something of the user's: a file, a class, dates. Tests of their own give it.
 USERS = {("data", "file"), ("reward", "custom"), ("split", "dates")}
-READY = [pair for pair in OPTIONS if pair not in USERS]
+# Groups that `regime-gym train` does not know, by the command that does.
+ELSEWHERE = {"suite": "evaluate"}
+READY = [pair for pair in OPTIONS if pair not in USERS and pair[0] not in ELSEWHERE]
 
 
-def composed(*overrides: str):
-    """The training config with `overrides`."""
+def composed(*overrides: str, command: str = "train"):
+    """The config of a command with `overrides`."""
     with initialize_config_module("regimegym.conf", version_base="1.3"):
-        return compose("train", overrides=list(overrides))
+        return compose(command, overrides=list(overrides))
 
 
 def test_there_are_options_to_check():
@@ -37,8 +43,24 @@ def test_there_are_options_to_check():
 @pytest.mark.parametrize(("group", "option"), READY, ids=lambda name: name)
 def test_every_option_composes_and_builds(group, option):
     config = composed(f"{group}={option}" if group != "experiment" else f"experiment={option}")
-    for part in ("data", "regime", "features", "split", "env", "network", "agent", "trainer", "evaluation"):
+    for part in (
+        "data",
+        "regime",
+        "features",
+        "split",
+        "env",
+        "network",
+        "agent",
+        "trainer",
+        "evaluation",
+        "curriculum",
+    ):
         assert build(config[part]) is not None
+
+
+@pytest.mark.parametrize(("group", "option"), [pair for pair in OPTIONS if pair[0] in ELSEWHERE], ids=lambda name: name)
+def test_an_option_of_another_command_composes_and_builds_there(group, option):
+    assert build(composed(f"{group}={option}", command=ELSEWHERE[group])[group]).name == option
 
 
 def test_the_table_of_contents_names_every_group():
@@ -47,7 +69,7 @@ def test_the_table_of_contents_names_every_group():
         for line in OmegaConf.to_container(OmegaConf.load(CONF / "train.yaml").defaults)
         if isinstance(line, dict)
     }
-    assert set(GROUPS) <= named
+    assert set(GROUPS) <= named | set(ELSEWHERE)
 
 
 @pytest.mark.parametrize("settings", [EnvSettings, TrainerSettings, EvaluationSettings])
@@ -78,3 +100,18 @@ def test_every_replay_says_the_defaults_of_the_code(kind):
     settings = build(composed(f"replay={kind}").replay)
     assert settings == ReplaySettings(kind=kind)
     assert sorted(path.stem for path in (CONF / "replay").glob("*.yaml")) == sorted(KINDS)
+
+
+def test_every_predictor_can_be_chosen_for_a_training():
+    """`train predictors=[NAME]` takes conf/predictors/NAME.yaml: three lines like those of its neighbours."""
+    names = {path.stem for path in (CONF / "predictor").glob("*.yaml")}
+    assert {path.stem for path in (CONF / "predictors").glob("*.yaml")} == names
+    chosen = composed(f"predictors=[{','.join(sorted(names))}]").predictors
+    for name in names:
+        assert chosen[name] == OmegaConf.load(CONF / "predictor" / f"{name}.yaml")
+    assert "predictors" not in composed()
+
+
+def test_folds_and_target_say_the_defaults_of_the_code():
+    assert build(composed().folds) == ForwardFolds()
+    assert build(composed().target) == Direction()

@@ -2,7 +2,7 @@
 
 model.json            the ModelCard, and SHA-256 of the card and of the weights
 weights.safetensors   the policy's tensors by name
-signals/              the predictors whose signals the model sees, where it sees any (supervised.signals)
+predictors/           the predictors whose signals the model sees, where it sees any (supervised.signals)
 """
 
 import json
@@ -30,14 +30,14 @@ from regimegym.envs.settings import ActionSettings
 
 CARD = "model.json"
 WEIGHTS = "weights.safetensors"
-SIGNALS = "signals"
+PREDICTORS = "predictors"
 READABLE = (1, 2, FORMAT_VERSION)
 
 
-def save_model(folder: Path, algorithm: BaseAlgorithm, card: ModelCard, signals: Path | None = None) -> None:
+def save_model(folder: Path, algorithm: BaseAlgorithm, card: ModelCard, predictors: Path | None = None) -> None:
     """Write the model folder; an older model there is replaced only once the new one is on disk.
 
-    The card's `trained_steps` are taken from the algorithm. The folder `signals` is copied into it.
+    The card's `trained_steps` are taken from the algorithm. The folder `predictors` is copied into it.
 
     Raises:
         MachineError: the disk or its permissions refuse.
@@ -45,17 +45,17 @@ def save_model(folder: Path, algorithm: BaseAlgorithm, card: ModelCard, signals:
     tensors = algorithm.policy.state_dict()
     # Shared tensors (an extractor used by actor and critic) are written once for each name.
     weights = save({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()})
-    _write(folder, replace(card, trained_steps=algorithm.num_timesteps), weights, signals)
+    _write(folder, replace(card, trained_steps=algorithm.num_timesteps), weights, predictors)
 
 
-def _write(folder: Path, card: ModelCard, weights: bytes, signals: Path | None) -> None:
+def _write(folder: Path, card: ModelCard, weights: bytes, predictors: Path | None) -> None:
     text = _card_text(card, weights)
 
     def write(fresh: Path) -> None:
         write_file(fresh / WEIGHTS, weights)
         write_file(fresh / CARD, text.encode())
-        if signals is not None:
-            shutil.copytree(signals, fresh / SIGNALS)
+        if predictors is not None:
+            shutil.copytree(predictors, fresh / PREDICTORS)
 
     try:
         replace_folder(folder, write)
@@ -69,7 +69,7 @@ def _write(folder: Path, card: ModelCard, weights: bytes, signals: Path | None) 
 
 
 def save_layers(folder: Path, fitted: FittedDecision) -> ModelCard:
-    """Put fitted decision layers into the card of a model folder; weights and signals stay as they are.
+    """Put fitted decision layers into the card of a model folder; weights and predictors stay as they are.
 
     Returns:
         The card as it stands there now.
@@ -81,8 +81,8 @@ def save_layers(folder: Path, fitted: FittedDecision) -> ModelCard:
     card, _ = _read_card(folder)
     weights = _read(folder / WEIGHTS)
     card = replace(card, decision=fitted.to_dict())
-    signals = folder / SIGNALS
-    _write(folder, card, weights, signals if signals.is_dir() else None)
+    predictors = folder / PREDICTORS
+    _write(folder, card, weights, predictors if predictors.is_dir() else None)
     return card
 
 

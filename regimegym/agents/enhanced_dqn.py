@@ -19,7 +19,7 @@ from regimegym.agents.action_space import require_discrete
 from regimegym.agents.afterstate import Ladder, afterstate_ladder, fill_ratios
 from regimegym.agents.enhanced_dqn_policy import EnhancedDQNPolicy
 from regimegym.agents.enhanced_dqn_settings import EnhancedDQNSettings
-from regimegym.agents.env_access import attribute_of, settings_of, standing_references, tape_of
+from regimegym.agents.env_access import attribute_of, settings_of, stage_references, standing_references, tape_of
 from regimegym.agents.exploration import draw_explorers
 from regimegym.agents.kernel_outcomes import KernelOutcomes
 from regimegym.agents.lessons import Lesson, TargetEncoder, Teacher
@@ -259,6 +259,20 @@ class EnhancedDQN(OffPolicyAlgorithm):
             soft_update(average, online, 1.0)
             self._encode.forget()
             self._since_copy = 0
+
+    def stage_began(self) -> None:
+        """The environments were given a new stage: bars that are taught without accounts are its own, at its costs.
+
+        Raises ConfigError where afterstates do not hold under the stage.
+        """
+        if not isinstance(self.replay_buffer, TapeBars):
+            return
+        assert self.env is not None
+        env_settings, tapes = settings_of(self.env), attribute_of(self.env, "tapes")
+        ladder = afterstate_ladder(env_settings, tapes[-1])
+        ratios = np.concatenate([fill_ratios(tape, env_settings.account.execution) for tape in tapes])
+        self.replay_buffer.teach(tapes, stage_references(self.env), ratios)
+        self._teacher.rates = torch.tensor([ladder.buying, ladder.selling], device=self.device)
 
     def extra_state(self) -> dict[str, Any]:
         """What stable-baselines3 does not know of: own generators, updates that are due (agents.state)."""

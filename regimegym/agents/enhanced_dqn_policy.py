@@ -58,8 +58,9 @@ class EnhancedDQNPolicy(BasePolicy):
         # Collected once: walking the module tree costs more than the arithmetic of a small network.
         self.online_parameters = list(self.online.parameters())
         self.average_parameters = list(self.average.parameters())
-        self._random = [module for module in self.online.modules() if isinstance(module, nn.Dropout | NoisyLinear)]
-        self._noisy = [module for module in self._random if isinstance(module, NoisyLinear)]
+        # cuDNN's LSTM can only be differentiated in training mode.
+        self._modal = [m for m in self.online.modules() if isinstance(m, nn.Dropout | NoisyLinear | nn.LSTM)]
+        self._noisy = [module for module in self._modal if isinstance(module, NoisyLinear)]
         # Rewards are divided by it before they are learned from; Q is in the same unit.
         self.register_buffer("reward_scale", torch.ones(()))
         self.optimizer = torch.optim.AdamW(decay_groups(self.online, weight_decay), lr=lr_schedule(1), fused=True)
@@ -86,19 +87,19 @@ class EnhancedDQNPolicy(BasePolicy):
     def train(self, mode: bool = True) -> "EnhancedDQNPolicy":
         """Training mode of the online network; the averaged one always evaluates.
 
-        Only dropout and noise know the mode. Walking the module tree for them, twice in every
-        environment step, took a fifth of the time of a small network.
+        Only dropout, noise and the LSTM know the mode. Walking the module tree for them, twice in
+        every environment step, took a fifth of the time of a small network.
         """
         if mode != self.training:
-            self._set_mode(mode, (self, self.online, *self._random))
+            self._set_mode(mode, (self, self.online, *self._modal))
         return self
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
         """The online network without dropout and noise, in the middle of an update."""
-        self._set_mode(False, self._random)
+        self._set_mode(False, self._modal)
         yield
-        self._set_mode(True, self._random)
+        self._set_mode(True, self._modal)
 
     @staticmethod
     def _set_mode(mode: bool, modules: Iterable[nn.Module]) -> None:

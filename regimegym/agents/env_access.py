@@ -42,6 +42,19 @@ def attribute_of(env: VecEnv, name: str) -> Any:
         ) from None
 
 
+def stage_references(env: VecEnv) -> np.ndarray:
+    """(n,) int64 references tape · T + row on which episodes of the newest stage may take decisions, ascending."""
+    batch = attribute_of(env, "batch")
+    n_rows, terms = len(batch.tapes[0]), batch.terms[-1]
+    found = []
+    for k, starts in zip(terms.tapes, terms.starts, strict=True):
+        firsts, edges = starts.rows(), np.zeros(n_rows + 1, np.int64)
+        np.add.at(edges, firsts, 1)
+        np.add.at(edges, starts.ends_of(firsts), -1)
+        found.append(np.flatnonzero(np.cumsum(edges)) + k * n_rows)
+    return np.unique(np.concatenate(found))
+
+
 def standing_references(env: VecEnv | None) -> np.ndarray | None:
     """(N,) references tape · T + row on which the accounts stand; None where `env` does not say."""
     batch = getattr(env, "batch", None)

@@ -89,6 +89,9 @@ class Teacher:
         settings: hyper-parameters.
         encode: encoder of the target network.
         flat: index of the rung 0 (`afterstate`).
+
+    Attributes:
+        rates: cost of a purchase and of a sale that `afterstate` teaches; None: those of the heads.
     """
 
     def __init__(
@@ -98,6 +101,7 @@ class Teacher:
         self.settings = settings
         self.encode = encode
         self.flat = flat
+        self.rates: Tensor | None = None
 
     def sampled(self, batch: ReplayBatch) -> Lesson:
         """The action taken: y = R_n + γⁿ·(1 − terminated)·Q⁻(s′, argmax_a Q(s′, a))."""
@@ -133,7 +137,7 @@ class Teacher:
         assert isinstance(target_heads, AfterstateHeads)
         with torch.no_grad():
             delta = target_heads.delta(self.encode(batch.next_reference, batch.next_market))
-            cost = heads.cost(drifted(batch.ratio, heads.targets))
+            cost = heads.cost(drifted(batch.ratio, heads.targets), self.rates)
             valuing = cost + delta[:, None, :]
             choosing = valuing
             if self.settings.double_q:

@@ -10,6 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from regimegym.cli import jobs
 from regimegym.common.errors import RegimeGymError
 
 SWEEP_FLAGS = ("-m", "--multirun")
@@ -18,15 +19,15 @@ SWEEP_FLAGS = ("-m", "--multirun")
 def run_application(name: str, task: Callable[[DictConfig], float | None], words: list[str]) -> None:
     """Compose conf/`name`.yaml with the overrides in `words` and hand it to `task`.
 
-    With `-m` the task runs once per job; a job that fails on its input does not stop the others.
+    With `-m` the task runs once per job; a job that fails does not stop the others.
 
     Raises:
-        RegimeGymError, HydraException, OmegaConfBaseException: the first one that a task raised, or
-            the configuration cannot be composed.
+        RegimeGymError, HydraException, OmegaConfBaseException: what the task raised, which jobs
+            failed, or why the configuration cannot be composed.
     """
     failures: list[Exception] = []
 
-    def job(config: DictConfig) -> float | None:
+    def single(config: DictConfig) -> float | None:
         """The task, its failure kept for later."""
         try:
             return task(config)
@@ -41,7 +42,12 @@ def run_application(name: str, task: Callable[[DictConfig], float | None], words
     os.environ["HYDRA_FULL_ERROR"] = "1"
     # argparse takes a flag only before or behind all overrides, people write it anywhere.
     sweep = [word for word in words if word in SWEEP_FLAGS]
-    sys.argv = [f"regime-gym {name}", *sweep, *(word for word in words if word not in SWEEP_FLAGS)]
-    hydra.main(version_base="1.3", config_path="pkg://regimegym.conf", config_name=name)(job)()
+    jobs.register()
+    jobs.JobSweeper.returned = []
+    own = [jobs.SWEEPER] if sweep else []
+    sys.argv = [f"regime-gym {name}", *sweep, *own, *(word for word in words if word not in SWEEP_FLAGS)]
+    run = jobs.guarded(task, [name, *words]) if sweep else single
+    hydra.main(version_base="1.3", config_path="pkg://regimegym.conf", config_name=name)(run)()
     if failures:
         raise failures[0]
+    jobs.close(jobs.JobSweeper.returned)

@@ -115,7 +115,12 @@ def known_settings(config_dir: str | Path, config_name: str, arguments: Sequence
     for file in sorted(folder.rglob("*.yaml")):
         if file.parent != folder:
             groups.setdefault(file.parent.relative_to(folder).as_posix(), []).append(file.stem)
-    chosen = [f"{a.key}={a.value}" for a in arguments if a.value in groups.get(a.key, ())]
+    # A group that takes several options names them in brackets.
+    chosen = [
+        f"{a.key}={a.value}"
+        for a in arguments
+        if a.key in groups and {word.strip() for word in a.value.strip("[]").split(",")} <= set(groups[a.key])
+    ]
     for overrides in (chosen, []):
         with contextlib.suppress(HydraException, OmegaConfBaseException):
             with initialize_config_dir(str(folder), version_base="1.3"):

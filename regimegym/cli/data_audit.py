@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = (
     "Replaces the bars after many cuts by noise and reports every column that changes before its cut: features, "
-    "regimes, fitted thresholds and scaler, observations and rewards of the configured pipeline, or the feature "
-    "of your own that feature=module.function names. Settings are those of `regime-gym train`."
+    "regimes, fitted thresholds and scaler, predictors, observations and rewards of the configured pipeline, or the "
+    "feature of your own that feature=module.function names. Settings are those of `regime-gym train`."
 )
 FEATURE = "feature="
 RANDOM_SEED = 0  # of the cuts and the noise: the same audit finds the same
@@ -115,6 +115,7 @@ def _audit(
     from regimegym.features.bars import last_bars
     from regimegym.training.experiment import experiment_on, load_data
     from regimegym.training.pipeline_audit import pipeline_provider, user_provider
+    from regimegym.training.predictor_audit import fold_cuts
     from regimegym.training.wiring import build
 
     bars, context = load_data(config)
@@ -123,6 +124,7 @@ def _audit(
     if compute is None:
         experiment = experiment_on(config, bars, context)
         cuts = choose_cuts(len(bars), experiment.market.table.warm_up, options.cuts, rng)
+        cuts = sorted({*cuts, *fold_cuts(experiment)})
         providers = [pipeline_provider(config, experiment, cuts)]
     else:
         regime = replace(build(config.regime), fit="none")

@@ -8,7 +8,9 @@ from omegaconf import DictConfig
 
 from regimegym.cli.application import run_application
 from regimegym.common.errors import ConfigError
+from regimegym.training.compose import compose_config
 from regimegym.training.preparation import Job
+from regimegym.training.sweeps.best import optimised_words
 from regimegym.training.trainer import resume, train
 
 
@@ -23,6 +25,8 @@ def _task(config: DictConfig) -> float:
     if composed.mode == RunMode.MULTIRUN:
         job = Job(int(composed.job.num), Path(composed.sweep.dir))
     overrides = list(composed.overrides.task)
+    if config.optimised is not None:
+        config = compose_config("train", optimised_words(config.optimised, overrides))
     if config.resume is None:
         return train(config, overrides, job)
     others = [word for word in overrides if not word.startswith("resume=")]

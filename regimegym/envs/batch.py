@@ -61,6 +61,7 @@ class AccountBatch:
 
     Attributes:
         tapes: the tape and those of later stages; all of T rows.
+        terms, all_terms: of the stages that accounts live under, the newest last, and of all so far.
         references: (N,) row each account stands on in all tapes laid end to end: tape · T + row.
         first_references, last_references: (N,) where each episode began and will end at the latest.
         accounts: state of the N accounts, changed in place.
@@ -86,6 +87,7 @@ class AccountBatch:
         self.limits = _checked_rows(tape, rows)
         self.observation = check_observation(observation)
         self.terms = [make_terms(settings, self.tapes, (0,), self.limits)]
+        self.all_terms = list(self.terms)
         self.terms_of = np.zeros(n_accounts, np.int64)
         self.actions = ActionTranslator(settings.action, settings.account.max_leverage)
         self.bars = bar_records(tape, settings.account.carry_clock)
@@ -152,6 +154,16 @@ class AccountBatch:
         self.tapes = tapes
         in_use, self.terms_of = np.unique(self.terms_of, return_inverse=True)
         self.terms = [*(self.terms[k] for k in in_use), terms]
+        self.all_terms.append(terms)
+
+    def stand_under(self, stages: Sequence[int], terms_of: np.ndarray) -> None:
+        """Let account i live under the stage `stages[terms_of[i]]`, counted in the order of `set_stage` from 1.
+
+        0 is how the environment was built; the last of `stages` is that of the next episodes.
+        """
+        self.terms = [self.all_terms[number] for number in stages]
+        self.terms_of[:] = terms_of
+        self._note_mixture()
 
     def reset(
         self,
@@ -174,12 +186,15 @@ class AccountBatch:
         self.first_references[which], self.last_references[which] = begun
         self.references[which] = begun[0]
         self.terms_of[which] = len(self.terms) - 1
-        self._mixed = len(self.terms) > 1 and bool((self.terms_of != self.terms_of[0]).any())
+        self._note_mixture()
         open_accounts(self.accounts, which, terms.settings.account.initial_cash)
         if self.recorder is not None:
             self.recorder.began(which)
         if self.watch is not None:
             self.watch.began(which)
+
+    def _note_mixture(self) -> None:
+        self._mixed = len(self.terms) > 1 and bool((self.terms_of != self.terms_of[0]).any())
 
     def decide(self, actions: object) -> None:
         """Keep the decisions of the next step; actions are as ActionTranslator.targets takes them, and raise alike."""

@@ -7,14 +7,16 @@ import numpy as np
 
 from regimegym.envs.batch import AccountBatch
 
-ARRAYS = ("references", "first_references", "last_references", "episodes", "terms_of")
+ARRAYS = ("references", "first_references", "last_references", "episodes")
 
 
-def batch_state(batch: AccountBatch) -> dict[str, np.ndarray]:
+def batch_state(batch: AccountBatch) -> dict[str, Any]:
     """Where every account stands, what it holds, and under which stage it lives."""
     return {
         "accounts": batch.accounts.values.copy(),
         "ring": batch.accounts.ring.copy(),
+        "terms_of": batch.terms_of.copy(),
+        "stages": [next(k for k, known in enumerate(batch.all_terms) if known is terms) for terms in batch.terms],
         **{name: getattr(batch, name).copy() for name in ARRAYS},
     }
 
@@ -25,5 +27,6 @@ def load_batch_state(batch: AccountBatch, state: Mapping[str, Any]) -> None:
     batch.accounts.ring[:] = state["ring"]
     for name in ARRAYS:
         getattr(batch, name)[:] = state[name]
+    batch.stand_under(state.get("stages", [0]), state["terms_of"])  # none in checkpoints of earlier versions
     if batch.recorder is not None:
         batch.recorder.began(np.arange(batch.n))

@@ -29,12 +29,13 @@ class Stage:
         tapes: M tapes of the same length, segments and features as the environment's own, each
             equally likely for an episode; None keeps the present ones. The environment keeps
             every tape it was ever given: `tape` in an info is the index into its `tapes`.
-        starts: (n,) tape rows on which episodes begin; None: as `settings.episode` says.
+        starts: (n,) tape rows on which episodes begin, or a list of such arrays, one for each of the
+            tapes; None: as `settings.episode` says.
     """
 
     settings: EnvSettings | None = None
     tapes: Sequence[MarketTape] | None = None
-    starts: np.ndarray | None = None
+    starts: np.ndarray | Sequence[np.ndarray] | None = None
 
 
 class Terms(NamedTuple):
@@ -51,13 +52,23 @@ def make_terms(
     tapes: Sequence[MarketTape],
     chosen: tuple[int, ...],
     rows: RowRange,
-    starts: np.ndarray | None = None,
+    starts: np.ndarray | Sequence[np.ndarray] | None = None,
 ) -> Terms:
-    """Terms under `settings` on the tapes `chosen`. Raises as EpisodeStarts does."""
-    rules = rule_record(settings)
-    return Terms(
-        settings, rules, chosen, tuple(EpisodeStarts(tapes[k], rows, settings.episode, starts) for k in chosen)
-    )
+    """Terms under `settings` on the tapes `chosen`.
+
+    Raises:
+        DataError: as EpisodeStarts does, or `wrong-starts`, lists of starts for another number of tapes.
+    """
+    each = [starts] * len(chosen) if starts is None or isinstance(starts, np.ndarray) else list(starts)
+    if len(each) != len(chosen):
+        raise DataError(
+            "wrong-starts",
+            "a stage was given lists of starts for another number of tapes",
+            needed=f"{len(chosen)} arrays of rows, or one for all",
+            found=str(len(each)),
+        )
+    found = tuple(EpisodeStarts(tapes[k], rows, settings.episode, only) for k, only in zip(chosen, each, strict=True))
+    return Terms(settings, rule_record(settings), chosen, found)
 
 
 def check_same_spaces(settings: EnvSettings, new: EnvSettings) -> None:

@@ -86,6 +86,11 @@ def to_report(evaluation: Evaluation, context: ReportContext | None = None) -> d
         "metrics_meta": [{"key": key} | metric._asdict() for key, metric in METRICS.items()],
         "policies": [_policy(evaluation, key, at) for key in evaluation.trajectories],
         "differences": _differences(evaluation),
+        "hindsight": {
+            "is_exact": evaluation.ceiling_is_exact,
+            "regret": evaluation.regret,
+            "captured_share": evaluation.captured_share,
+        },
         "intervals": _interval_method(evaluation),
         "series_t": close_ms(agent)[at],
         "price": {"close": agent.close[at]},
@@ -217,7 +222,7 @@ def _policy(evaluation: Evaluation, key: str, at: np.ndarray) -> dict[str, Any]:
     own = evaluation.intervals.log_return[key]
     per_year = 1.0 / evaluation.years
     start = trajectory.equity[0]
-    kinds = {"agent": "agent", "buy_and_hold": "buy_and_hold"}
+    kinds = {"agent": "agent", "buy_and_hold": "buy_and_hold", "hindsight": "ceiling"}
     accounts = evaluation.evaluation.random_accounts
     is_random = key == "random"
     band = {
@@ -229,7 +234,7 @@ def _policy(evaluation: Evaluation, key: str, at: np.ndarray) -> dict[str, Any]:
         "key": key,
         "label": evaluation.labels[key],
         "kind": kinds.get(key, "baseline"),
-        "note": f"median of {accounts} with the agent's number of trades" if is_random else "",
+        "note": evaluation.notes.get(key, ""),
         "metrics": evaluation.metrics[key],
         "intervals": {
             "log_return": _bounds(own),

@@ -1,10 +1,12 @@
 """Rollout: a policy walks once over a range of bars, and what its accounts did is recorded.
 
-There are no episodes here: the accounts start with cash on the first row and live through to the
-last. Time advances in envs.core.step_batch alone. Nothing is drawn at random; a policy that is
-random brings its own generators, so the same call gives the same trajectories.
+There are no episodes here: the accounts start with cash on their first row and live through to the
+last. Accounts on other rows, under other settings, of other scenarios walk side by side in one batch.
+Time advances in envs.core.step_batch alone. Nothing is drawn at random; a policy that is random
+brings its own generators, so the same call gives the same trajectories.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +14,7 @@ import numpy as np
 
 from regimegym.common.errors import RunError
 from regimegym.common.policy import Observations, Policy, TapePolicy
-from regimegym.envs.actions import ActionTranslator
+from regimegym.envs.actions import KEEP, ActionTranslator
 from regimegym.envs.core import step_batch
 from regimegym.envs.observation import ACCOUNT_FIELDS, write_account_blocks
 from regimegym.envs.results import LOG_RETURN, N_FILLS, REWARD, StepResult, new_result
@@ -37,33 +39,50 @@ STEPS = [REWARD, LOG_RETURN]
 
 
 class Lane(NamedTuple):
-    """Accounts that live under the same settings on the same bars; lanes share the decisions' batch."""
+    """Accounts that live under the same settings on the same bars; lanes share the decisions' batch.
+
+    Attributes:
+        bars: envs.state.BAR records of the tape's rows.
+        starts: (N,) int64 first row of each account.
+        delay: decisions that an order waits for before it is given: with 1, what is decided at a
+            close fills one bar later than it would.
+        seen: (N,) int64 first row of each account on the tape that the policy sees, where `bars`
+            are not the records of that tape; None: the same rows.
+    """
 
     settings: EnvSettings
-    bars: np.ndarray  # envs.state.BAR records of the tape's rows
-    n_accounts: int = 1
+    bars: np.ndarray
+    starts: np.ndarray
+    delay: int = 0
+    seen: np.ndarray | None = None
 
 
 class _Record:
     """Marks, steps and fills of one lane while it walks; the accounts are stepped in place."""
 
     def __init__(self, lane: Lane, n_steps: int) -> None:
+        n_accounts = len(lane.starts)
         self.bars = lane.bars
+        self.starts = np.asarray(lane.starts, np.int64)
         self.translator = ActionTranslator(lane.settings.action, lane.settings.account.max_leverage)
         self.rules = rule_record(lane.settings)
         self.reward_rule = lane.settings.reward.rule
-        self.accounts = new_accounts(lane.n_accounts, lane.settings)
+        self.waiting = deque([np.full(n_accounts, KEEP)] * lane.delay)
+        self.accounts = new_accounts(n_accounts, lane.settings)
         room = new_result(self.accounts)
         self.out = StepResult(self.accounts, room.values, room.fills)
-        self.marks = np.empty((n_steps + 1, len(MARKS), lane.n_accounts))
-        self.steps = np.empty((n_steps, len(STEPS), lane.n_accounts))
-        self.fills: list[list[tuple]] = [[] for _ in range(lane.n_accounts)]
+        self.marks = np.empty((n_steps + 1, len(MARKS), n_accounts))
+        self.steps = np.empty((n_steps, len(STEPS), n_accounts))
+        self.fills: list[list[tuple]] = [[] for _ in range(n_accounts)]
         self.marks[0] = self.accounts.values[MARKS]
 
-    def step(self, k: int, rows: np.ndarray, actions: np.ndarray, targets: np.ndarray | None) -> None:
-        """Decision k, at `rows`, with the `actions` of this lane's accounts, or the `targets` in their place."""
+    def step(self, k: int, actions: np.ndarray, targets: np.ndarray | None) -> None:
+        """Decision k with the `actions` of this lane's accounts, or the `targets` in their place."""
+        rows = self.starts + k
         if targets is None:
             targets = self.translator.targets(actions, len(rows))
+        self.waiting.append(targets)
+        targets = self.waiting.popleft()
         result = step_batch(self.bars, self.rules, rows, self.accounts, targets, self.out, self.reward_rule)
         self.marks[k + 1] = result.accounts.values[MARKS]
         self.steps[k] = result.values[STEPS]
@@ -93,8 +112,9 @@ def rollout(
     Raises:
         RunError: `bad-rows`, fewer than two rows, or rows outside a segment's usable part.
     """
-    lane = Lane(settings, bar_records(tape, settings.account.carry_clock), n_accounts)
-    return walk(bind(policy, tape, rows), tape, [lane], rows)[0]
+    check_rows(tape, rows)
+    lane = Lane(settings, bar_records(tape, settings.account.carry_clock), np.full(n_accounts, rows.start))
+    return walk(bind(policy, tape, rows), tape, [lane], rows.count)[0]
 
 
 class Bound(NamedTuple):
@@ -111,32 +131,35 @@ def bind(policy: Policy, tape: MarketTape, rows: RowRange) -> Bound:
     return Bound(policy, False)
 
 
-def walk(bound: Bound, tape: MarketTape, lanes: Sequence[Lane], rows: RowRange) -> list[list[Trajectory]]:
-    """Trajectories of every lane; the accounts of all lanes decide in one batch."""
-    _check_rows(tape, rows)
-    records = [_Record(lane, rows.count - 1) for lane in lanes]
-    parts = _slices([lane.n_accounts for lane in lanes])
+def walk(bound: Bound, tape: MarketTape, lanes: Sequence[Lane], n_rows: int) -> list[list[Trajectory]]:
+    """Trajectories of every lane, each over `n_rows` rows from its start; all decide in one batch."""
+    records = [_Record(lane, n_rows - 1) for lane in lanes]
+    parts = _slices([len(lane.starts) for lane in lanes])
+    first = np.concatenate([lane.starts if lane.seen is None else lane.seen for lane in lanes])
     actions = []
     state: Any = None
-    starts = np.ones(parts[-1].stop, dtype=bool)
+    starts = np.ones(len(first), dtype=bool)
     window = lanes[0].settings.episode.window
-    for k in range(rows.count - 1):
-        at = np.full(len(starts), rows.start + k)
-        observations = _observe(bound, tape, at, records, parts, window)
+    for k in range(n_rows - 1):
+        observations = _observe(bound, tape, first + k, k, records, parts, window)
         decision, state = bound.policy.act(observations, state, starts)
-        starts = np.zeros(len(starts), dtype=bool)
+        starts = np.zeros(len(first), dtype=bool)
         taken = np.asarray(decision.action)
         actions.append(taken)
         for record, part in zip(records, parts, strict=True):
-            record.step(k, at[part], taken[part], None if decision.target is None else decision.target[part])
+            record.step(k, taken[part], None if decision.target is None else decision.target[part])
     all_actions = np.stack(actions)
     return [
-        [_trajectory(tape, rows, record, all_actions[:, part], i) for i in range(len(record.accounts))]
+        [
+            _trajectory(tape, int(first[part][i]), n_rows, record, all_actions[:, part], i)
+            for i in range(len(record.accounts))
+        ]
         for record, part in zip(records, parts, strict=True)
     ]
 
 
-def _check_rows(tape: MarketTape, rows: RowRange) -> None:
+def check_rows(tape: MarketTape, rows: RowRange) -> None:
+    """Raise RunError `bad-rows` unless `rows` are two or more inside the usable part of one segment."""
     usable = [s.first_row <= rows.start and rows.stop <= s.stop for s in tape.segments]
     if rows.count < 2 or not any(usable):
         stretches = ", ".join(f"[{s.first_row}, {s.stop})" for s in tape.segments)
@@ -156,30 +179,34 @@ def _observe(
     bound: Bound,
     tape: MarketTape,
     at: np.ndarray,
+    k: int,
     records: Sequence[_Record],
     parts: Sequence[slice],
     window: int,
 ) -> Observations:
-    """What all accounts see on the row they share."""
+    """What all accounts see at decision k, each on its row `at` of the tape."""
     account = np.empty((len(at), len(ACCOUNT_FIELDS)), np.float32)
     for record, part in zip(records, parts, strict=True):
         values, ring = record.accounts.values, record.accounts.ring
-        write_account_blocks(record.bars, at[part], values, ring.shape[1], account[part])
+        write_account_blocks(record.bars, record.starts + k, values, ring.shape[1], account[part])
     if bound.by_row:
         return {"row": at, "account": account}
-    market = np.repeat(tape.windows(at[:1], window), len(at), axis=0)
-    return {"market": market, "account": account}
+    rows, which = np.unique(at, return_inverse=True)
+    return {"market": tape.windows(rows, window)[which], "account": account}
 
 
-def _trajectory(tape: MarketTape, rows: RowRange, record: _Record, actions: np.ndarray, account: int) -> Trajectory:
-    segment = tape.segment_of(rows.start)
+def _trajectory(
+    tape: MarketTape, start: int, n_rows: int, record: _Record, actions: np.ndarray, account: int
+) -> Trajectory:
+    """Of one account, whose rows of the tape begin at `start`; its fills stand at the rows of its lane's bars."""
+    segment, stop = tape.segment_of(start), start + n_rows
     marks = {name: record.marks[:, i, account].copy() for i, name in enumerate(MARK_NAMES)}
     return Trajectory(
-        first_row=rows.start,
-        timestamps=tape.timestamps[rows.start : rows.stop],
+        first_row=int(record.starts[account]),
+        timestamps=tape.timestamps[start:stop],
         timeframe_ns=segment.timeframe_ns,
-        close=tape.close[rows.start : rows.stop],
-        regimes=tape.regimes[rows.start : rows.stop - 1],
+        close=tape.close[start:stop],
+        regimes=tape.regimes[start : stop - 1],
         actions=actions[:, account].copy(),
         log_returns=record.steps[:, 1, account].copy(),
         shaped_rewards=record.steps[:, 0, account].copy(),

@@ -78,6 +78,11 @@ def fit_scaler(table: FeatureTable, rows: RowRange, clip: float = 5.0) -> Scaler
             f"the training rows {rows.start} to {rows.stop} hold {len(values)} bar(s) after the warm-up",
             needed=f"at least 2 after row {table.warm_up}",
         )
+    return scaler_of(values, table.names, clip)
+
+
+def scaler_of(values: np.ndarray, names: tuple[str, ...], clip: float = 5.0) -> Scaler:
+    """Mean and standard deviation (ddof 0) of finite `values` (N, F), N ≥ 1; a constant column is only centred."""
     mean, sd = values.mean(axis=0), values.std(axis=0)
     scale = np.where(sd > CONSTANT * np.maximum(1.0, np.abs(mean)), sd, 1.0)
-    return Scaler(table.names, mean, scale, clip)
+    return Scaler(names, mean, scale, clip)

@@ -234,6 +234,30 @@ def cut_tape(tape: MarketTape, start: int, stop: int) -> MarketTape:
     )
 
 
+def with_still_bar(tape: MarketTape, segment: Segment) -> MarketTape:
+    """The rows of `segment` as a tape of their own, with one bar more in which nothing moves.
+
+    Whoever walks over it decides on the last real row too, as somebody who trades now must. The
+    still bar repeats the close before it; features, label and spread are those of the row before.
+    """
+    part = cut_tape(tape, segment.start, segment.stop)
+    records = np.append(part.records, part.records[-1:])
+    for name in ("open", "high", "low"):
+        records[name][-1] = records["close"][-1]
+    records["funding_rate"][-1] = 0.0
+    arrays = {name: np.concatenate([column := getattr(part, name), column[-1:]]) for name in OWN_ARRAYS}
+    arrays["timestamps"][-1] += part.timeframe_ns
+    return MarketTape.of_records(
+        records,
+        is_funded=part.funding_rate is not None,
+        **arrays,
+        segments=(part.segments[0]._replace(stop=len(part) + 1),),
+        feature_names=part.feature_names,
+        periods_per_year=part.periods_per_year,
+        timeframe_ns=part.timeframe_ns,
+    )
+
+
 def rows_of_tape(tape: MarketTape, rows: np.ndarray, **changes: Any) -> MarketTape:
     """The tape of `rows` (n,), with other attributes where `changes` says so; `segments` must be among them."""
     columns = {one.name: getattr(tape, one.name) for one in fields(tape) if one.init}

@@ -1,6 +1,6 @@
 """TapeBars: a replay buffer that stores nothing, because the market itself is what is learned from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
+from regimegym.replay.windows import HostWindows
 
 
 class BarBatch(NamedTuple):
@@ -25,6 +26,8 @@ class BarBatch(NamedTuple):
 
 class TapeBars(ReplayBuffer):
     """Bars of the training rows, each as likely as the next; what accounts live through is not stored.
+
+    `teach` narrows them to those of a stage, on its own tapes.
 
     Args:
         buffer_size, n_envs, optimize_memory_usage: part of SB3's interface; nothing is stored.
@@ -59,15 +62,35 @@ class TapeBars(ReplayBuffer):
         # ReplayBuffer would allocate both windows of every transition.
         super(ReplayBuffer, self).__init__(buffer_size, observation_space, action_space, device, n_envs)
         self.optimize_memory_usage = optimize_memory_usage
-        self.tape = tape
+        self.tapes: Sequence[MarketTape] = [tape]
+        self.limits = limits
         self.rng = rng
         window = observation_space["market"].shape
         assert window is not None
-        self.window = window[0]
+        self._windows = HostWindows(window[0], self.device)
         self.ratios = ratios
         self.rows = _teaching_rows(tape, limits, ratios)
         if len(self.rows) == 0:
             raise ValueError(f"no row within {limits} is followed by two more fills")
+
+    def teach(self, tapes: Sequence[MarketTape], references: np.ndarray, ratios: np.ndarray) -> None:
+        """Draw from other bars from now on.
+
+        Args:
+            tapes: all of T rows.
+            references: (n,) int64 tape · T + row of the bars wanted; those without a fill, or too near
+                to the limits, are left out.
+            ratios: (len(tapes) · T,) float64, as of the constructor.
+
+        Raises:
+            ValueError: none of them is followed by two more fills.
+        """
+        n_rows = len(tapes[0])
+        can = [_teaching_rows(t, self.limits, ratios[k * n_rows :]) + k * n_rows for k, t in enumerate(tapes)]
+        rows = np.intersect1d(np.concatenate(can), references)
+        if len(rows) == 0:
+            raise ValueError("no bar of the stage is followed by two more fills")
+        self.tapes, self.ratios, self.rows = tapes, ratios, rows
 
     def size(self) -> int:
         """Number of bars that can be drawn."""
@@ -94,12 +117,19 @@ class TapeBars(ReplayBuffer):
         """Draw B bars uniformly, with replacement."""
         rows = self.rows[self.rng.integers(len(self.rows), size=batch_size)]
         return BarBatch(
-            market=self._tensor(self.tape.windows(rows, self.window)),
-            next_market=self._tensor(self.tape.windows(rows + 1, self.window)),
+            market=self._windows.gather(self.tapes, rows),
+            next_market=self._windows.gather(self.tapes, rows + 1),
             ratio=self._tensor(self.ratios[rows].astype(np.float32)),
-            regime=self._tensor(self.tape.regimes[rows].astype(np.int64)),
+            regime=self._tensor(self._regimes(rows)),
             next_reference=rows + 1,
         )
+
+    def _regimes(self, references: np.ndarray) -> np.ndarray:
+        tapes, rows = np.divmod(references, len(self.tapes[0]))
+        found = np.empty(len(references), np.int64)
+        for k in np.unique(tapes):
+            found[tapes == k] = self.tapes[k].regimes[rows[tapes == k]]
+        return found
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device)

@@ -7,6 +7,9 @@ import numpy as np
 from regimegym.common.checks import check_at_least, check_flag
 from regimegym.common.errors import ConfigError, DataError
 from regimegym.features.splits import Fold, LabelIntervals, WalkForward
+from regimegym.supervised.base import Predictor
+from regimegym.supervised.lesson import Lesson
+from regimegym.supervised.scores import classification_scores, regression_scores
 
 
 @dataclass(frozen=True)
@@ -82,3 +85,19 @@ class ForwardFolds:
         reached = np.maximum(labels.end, stamps[np.minimum(last_bar, len(stamps) - 1)])
         plan = WalkForward(initial, step, step, self.anchored)
         return plan.folds(LabelIntervals(labels.rows, labels.start, reached))
+
+
+def scores_on(predictor: Predictor, lesson: Lesson, rows: np.ndarray) -> dict[str, float]:
+    """Scores of a fitted predictor on consecutive test `rows` of the lesson, asked with the history before them.
+
+    Empty where it learns without labels.
+    """
+    if not predictor.needs_labels:
+        return {}
+    start = 0 if predictor.memory is None else max(0, int(rows[0]) - predictor.memory)
+    known = rows[lesson.is_known[rows]]
+    labels, features = lesson.labels[known], lesson.features[start : int(rows[-1]) + 1]
+    if not predictor.classes:
+        return regression_scores(labels, predictor.predict(features, lesson.names)[known - start])
+    found = predictor.predict_proba(features, lesson.names)[known - start]
+    return classification_scores(labels, found, predictor.classes)

@@ -11,6 +11,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
 from regimegym.common.regimes import N_REGIMES
+from regimegym.curriculum.callback import CurriculumCallback
 from regimegym.training.board import REGIME_TAGS, Board
 from regimegym.training.display import Snapshot, TrainingDisplay, ValidationLine
 from regimegym.training.episodes import NAN, EpisodeStats
@@ -39,6 +40,7 @@ class TrainingCallback(BaseCallback):
     Args:
         validate: scores the algorithm as it stands.
         keep: saves the algorithm as the best one so far and returns where, for people.
+        curriculum: is told what validation said; its scalars are filed.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class TrainingCallback(BaseCallback):
         total_steps: int,
         display: TrainingDisplay,
         board: Board,
+        curriculum: CurriculumCallback | None = None,
     ) -> None:
         super().__init__()
         self._validate = validate
@@ -57,6 +60,8 @@ class TrainingCallback(BaseCallback):
         self._total_steps = total_steps
         self._display = display
         self._board = board
+        self.curriculum = curriculum
+        self._stages_noted = 0
         self._episodes = EpisodeStats()
         self._regime_counts = np.zeros(N_REGIMES, dtype=np.int64)
         self._next_validation = min(validate_every, total_steps)
@@ -67,6 +72,12 @@ class TrainingCallback(BaseCallback):
         self.best = -math.inf  # validation log return
         self.best_step = 0
         self._without_best = 0
+
+    @property
+    def looks(self) -> int:
+        """Looks at validation so far, without a last one at the end."""
+        first = min(self._validate_every, self._total_steps)
+        return (self._next_validation - first) // self._validate_every
 
     def state(self) -> dict[str, Any]:
         """What decides about validation and the best model, and the running statistics; plain."""
@@ -80,6 +91,7 @@ class TrainingCallback(BaseCallback):
             "best": self.best,
             "best_step": self.best_step,
             "without_best": self._without_best,
+            "stages_noted": self._stages_noted,
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -92,6 +104,7 @@ class TrainingCallback(BaseCallback):
         self._losses.extend(state["losses"])
         self.best, self.best_step = state["best"], state["best_step"]
         self._without_best = state["without_best"]
+        self._stages_noted = state.get("stages_noted", 0)  # not in checkpoints of earlier versions
 
     def _on_rollout_start(self) -> None:
         self._clock.switch("env")
@@ -106,6 +119,7 @@ class TrainingCallback(BaseCallback):
             if "episode" in info:
                 self._episodes.add(info)
         self._note_logged()
+        self._note_stage()
         if self.num_timesteps >= self._next_validation:
             self._look_at_validation()
             self._next_validation += self._validate_every
@@ -122,6 +136,12 @@ class TrainingCallback(BaseCallback):
         if "train/loss" in logged and logged["train/loss"] != self._seen.get("train/loss"):
             self._losses.append(logged["train/loss"])
         self._seen.update(logged)
+
+    def _note_stage(self) -> None:
+        """File every change of the curriculum at its own step."""
+        if self.curriculum is not None and self.curriculum.n_entered != self._stages_noted:
+            self._stages_noted = self.curriculum.n_entered
+            self._board.scalars(self.num_timesteps, self.curriculum.scalars())
 
     def _regime_shares(self) -> tuple[float, ...]:
         known = self._regime_counts.sum()
@@ -158,6 +178,8 @@ class TrainingCallback(BaseCallback):
                 without_best=self._without_best,
             )
         )
+        if self.curriculum is not None and step < self._total_steps:
+            self.curriculum.scored(agent["log_return"])
         self._clock.switch("env")
 
     def _snapshot(self) -> Snapshot:
@@ -185,6 +207,7 @@ class TrainingCallback(BaseCallback):
             "rollout/trades_per_1000_bars": episodes.trades_per_1000,
             "time/steps_per_second": self.num_timesteps / self._clock.elapsed,
             **dict(zip(REGIME_TAGS, self._regime_shares(), strict=False)),
+            **({} if self.curriculum is None else self.curriculum.scalars()),
             **replay_scalars(self.model),
         }
 

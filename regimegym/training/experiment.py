@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from omegaconf import DictConfig
 
+from regimegym.common.errors import ConfigError
 from regimegym.common.seeding import integer_seed
 from regimegym.envs.sb3_vec_env import TradingVecEnv
 from regimegym.envs.settings import EnvSettings
@@ -19,6 +21,8 @@ from regimegym.features.segments import longest_stretch
 from regimegym.features.splits import RowRange, Split
 from regimegym.features.tape import MarketTape
 from regimegym.training.feature_progress import feature_progress
+from regimegym.training.further_markets import further_paths, joined_training_tape, load_further
+from regimegym.training.predictions import Predictions, fit_predictions, with_predictions
 from regimegym.training.wiring import build
 
 
@@ -27,6 +31,9 @@ class Experiment:
     """One data set, cut in time, scaled by its training rows, and the rules to trade it under.
 
     `regime_settings` hold the thresholds that label it: those of the training rows where they are fitted.
+    The training environment walks `train_rows` of `train_tape`, which holds further instruments where the
+    configuration names some, and is the tape itself otherwise.
+    `predictions` come from predictors whose columns the market holds behind its features, None without any.
     """
 
     market: Market
@@ -35,11 +42,15 @@ class Experiment:
     scaler: Scaler
     tape: MarketTape
     settings: EnvSettings
+    train_tape: MarketTape
+    train_rows: RowRange
+    further: tuple[Bars, ...] = ()
+    predictions: Predictions | None = None
 
     def vec_env(self, n_accounts: int, random_seed: int) -> TradingVecEnv:
         """The training environment: `n_accounts` accounts on the training rows."""
         return TradingVecEnv(
-            n_accounts, self.tape, self.settings, self.split.train, integer_seed(random_seed, "episodes")
+            n_accounts, self.train_tape, self.settings, self.train_rows, integer_seed(random_seed, "episodes")
         )
 
     def regime_shares(self) -> dict[str, dict[str, float]]:
@@ -58,13 +69,15 @@ def interval_of(tape: MarketTape, rows: RowRange) -> tuple[int, int]:
     return int(tape.timestamps[rows.start]), int(tape.timestamps[last]) + tape.segment_of(last).timeframe_ns
 
 
-def build_experiment(config: DictConfig) -> Experiment:
-    """Load, check, label, cut, scale. Every mistake in the user's input surfaces here.
+def build_experiment(config: DictConfig, run: Path | None = None) -> Experiment:
+    """Load, check, label, cut, predict, scale. Every mistake in the user's input surfaces here.
+
+    `run` is a run folder that holds the predictors of this configuration; without it they are fitted.
 
     Raises:
         DataError, ConfigError: with file, row, column, or setting and the value that came.
     """
-    return experiment_on(config, *load_data(config))
+    return experiment_on(config, *load_data(config), run)
 
 
 def load_data(config: DictConfig) -> tuple[Bars, Context]:
@@ -76,19 +89,37 @@ def load_data(config: DictConfig) -> tuple[Bars, Context]:
     return bars, context
 
 
-def experiment_on(config: DictConfig, bars: Bars, context: Context) -> Experiment:
-    """What `config` makes of these bars; raises as `build_experiment`."""
+def experiment_on(config: DictConfig, bars: Bars, context: Context, run: Path | None = None) -> Experiment:
+    """What `config` makes of these bars; `run` and errors as of `build_experiment`."""
     settings: EnvSettings = build(config.env)
     regime: RegimeSettings = build(config.regime)
     features: FeatureSettings = build(config.features)
+    further = load_further(further_paths(config), bars)
+    if further and config.get("predictors"):
+        raise ConfigError(
+            "predictors-learn-alone",
+            "'also_learn_from' and 'predictors' do not go together: on another instrument of the same time a"
+            " predictor's answers would not be out of sample",
+            help=("leave one of them out",),
+        )
     with feature_progress(bars.symbol, len(bars) * len(features.names)) as told:
         market = prepare_market(bars, replace(regime, fit="none"), features, context, told)
     split = split_market(config, market, settings)
     fitted = fit_regimes(market.regimes, regime, split.train)
     if fitted != regime:  # labels and their features anew; the warm-up, and so the split, stays
         market = prepare_market(bars, fitted, features, context)
+    predictions = fit_predictions(config, market, split) if run is None else Predictions.load(run)
+    if predictions is not None:
+        market, split = with_predictions(market, split, predictions, settings.episode.least_length + 1)
     scaler = fit_scaler(market.table, split.train)
-    return Experiment(market, fitted, split, scaler, build_tape(market, scaler), settings)
+    tape = build_tape(market, scaler)
+    train_tape, train_rows = tape, split.train
+    if further:
+        least = settings.episode.least_length + 1
+        train_tape, train_rows = joined_training_tape(further, tape, split.train, fitted, features, scaler, least)
+    return Experiment(
+        market, fitted, split, scaler, tape, settings, train_tape, train_rows, tuple(further), predictions
+    )
 
 
 def build_market(config: DictConfig, regime_settings: RegimeSettings, names: Sequence[str] | None = None) -> Market:

@@ -9,16 +9,20 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from regimegym.agents.card import ModelCard
+from regimegym.evaluate.baselines import fit_rules
 from regimegym.evaluate.evaluation import Evaluation, evaluate_policy
 from regimegym.evaluate.report_content import ReportContext
+from regimegym.evaluate.weaknesses import action_shares
 from regimegym.training.board import Board
 from regimegym.training.callback import TrainingCallback
 from regimegym.training.decision_layers import describe_layers, fit_layers
 from regimegym.training.ledger import LEDGER, Ledger
-from regimegym.training.outcome import action_shares, gate_words, report_context, summary_block, write_outcome
+from regimegym.training.outcome import gate_words, report_context, summary_block, write_outcome
 from regimegym.training.preparation import Training, device_of, write_manifest
 from regimegym.training.summary import RunSummary, render_summary
 from regimegym.training.wiring import leaves
+
+DRAWN = ("agent", "buy_and_hold", "ma_cross", "random", "flat")  # in the equity image; the ceiling would leave it
 
 
 def finish(training: Training, callback: TrainingCallback, board: Board) -> float:
@@ -29,14 +33,16 @@ def finish(training: Training, callback: TrainingCallback, board: Board) -> floa
     ledger, fingerprint = Ledger(LEDGER), experiment.market.bars.fingerprint
     label = type(training.algorithm).__name__
     rows = {"validation": experiment.split.validation}
-    ledger.record_trial(fingerprint, experiment.interval(rows["validation"]), str(folder.path), callback.best)
+    record_trial(training, callback.best)
     looks = None
     if training.job is None:
         rows["test"] = experiment.split.test
         looks = ledger.count_looks(fingerprint, experiment.interval(rows["test"]))
         ledger.record_look(fingerprint, experiment.interval(rows["test"]), str(folder.path))
+    tape, settings, evaluation = experiment.tape, experiment.settings, training.evaluation
+    rules = fit_rules(tape, settings, experiment.split.train, evaluation.cross)
     found = [
-        evaluate_policy(policy, experiment.tape, experiment.settings, part_rows, part, seed, label, training.evaluation)
+        evaluate_policy(policy, tape, settings, part_rows, part, seed, label, evaluation, rules)
         for part, part_rows in rows.items()
     ]
     describe_layers(folder, experiment, rows, device)
@@ -46,7 +52,7 @@ def finish(training: Training, callback: TrainingCallback, board: Board) -> floa
         board.equity_image(
             callback.best_step,
             part.agent.timestamps,
-            {key: trajectory.equity for key, trajectory in part.trajectories.items()},
+            {key: part.trajectories[key].equity for key in DRAWN},
             part.part,
         )
     board.hyper_parameters(_flat(training.config), _final_metrics(found))
@@ -57,6 +63,13 @@ def finish(training: Training, callback: TrainingCallback, board: Board) -> floa
     if gate is not None and not gate.is_open:
         console.print(f"gate     {gate_words(gate)}; trainer.gate=null takes it away", soft_wrap=True)
     return found[0].metrics["agent"]["log_return"]
+
+
+def record_trial(training: Training, score: float) -> None:
+    """Enter the training in the ledger: one more configuration was scored on this validation."""
+    experiment = training.experiment
+    interval = experiment.interval(experiment.split.validation)
+    Ledger(LEDGER).record_trial(experiment.market.bars.fingerprint, interval, str(training.folder.path), score)
 
 
 def _context(
@@ -87,7 +100,7 @@ def _summary(training: Training, callback: TrainingCallback, found: Sequence[Eva
         best_step=callback.best_step,
         random_seed=training.random_seed,
         blocks=[summary_block(part) for part in found],
-        action_shares=action_shares(found[-1]),
+        action_shares=action_shares(found[-1].agent, found[-1].settings.action),
         folder=str(training.folder.path),
         overrides=training.overrides,
         labels={"ma_cross": found[-1].labels["ma_cross"]},

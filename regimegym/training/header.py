@@ -23,13 +23,18 @@ def header(training: Training) -> RunHeader:
         folder=str(training.folder.path),
         data=f"{experiment.tape.symbol} {timeframe_words(experiment.tape.timeframe_ns)} · "
         f"train {day(stamps[split.train.start])} … {day(stamps[split.train.stop - 1])} · "
-        f"validation … {day(stamps[split.validation.stop - 1])}",
+        f"validation … {day(stamps[split.validation.stop - 1])}{_also(experiment)}",
         env=f"fills {account.execution} · costs {100 * one_way:.3g} % per trade · "
         f"{settings.n_accounts} accounts · reward {experiment.settings.reward.kind}",
         agent=f"{name} · {n_weights:,} parameters · seed {training.random_seed} · "
         f"{training.algorithm.device}, {settings.threads} thread{'s' if settings.threads > 1 else ''}",
         regimes=regime_words(experiment),
     )
+
+
+def _also(experiment: Experiment) -> str:
+    names = [f"{bars.symbol} {timeframe_words(bars.timeframe_ns)}" for bars in experiment.further]
+    return f" · also learns from {', '.join(names)}" if names else ""
 
 
 def regime_words(experiment: Experiment) -> str:

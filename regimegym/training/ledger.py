@@ -7,6 +7,7 @@ Lines are only ever appended, each with a single write, so that several processe
 
 import json
 import logging
+import math
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -30,7 +31,7 @@ class Ledger:
 
     def record_trial(self, fingerprint: str, interval: Interval, run: str, score: float) -> None:
         """One configuration was scored on the validation `interval` [start_ns, stop_ns)."""
-        self._append("trial", fingerprint, interval, run, score=score if score == score else None)
+        self._append("trial", fingerprint, interval, run, score=score if math.isfinite(score) else None)
 
     def record_look(self, fingerprint: str, interval: Interval, run: str) -> None:
         """The test `interval` [start_ns, stop_ns) of the data was opened by `run`."""

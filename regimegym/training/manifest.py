@@ -11,7 +11,7 @@ from typing import Any
 import regimegym
 
 FORMAT = 1
-STATUSES = ("running", "finished", "interrupted")
+STATUSES = ("running", "finished", "interrupted", "pruned")
 PACKAGES = (
     "torch",
     "gymnasium",
@@ -51,7 +51,7 @@ def build_manifest(
         device: where the networks ran ("cpu", "cuda:0").
         execution: execution mode of the fills ("next_open").
         started, finished: times with zone; the duration is their difference.
-        status: "running", "finished" or "interrupted".
+        status: "running", "finished", "interrupted" or "pruned".
         more: further entries, such as fingerprints of what stood beside the bars.
     """
     if status not in STATUSES:

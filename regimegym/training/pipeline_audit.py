@@ -1,7 +1,4 @@
-"""The look-ahead audit of everything that a training runs on: features, regimes, scaler, observations, rewards.
-
-A further source of columns – a predictor, say – is one more `Provider` in the list.
-"""
+"""The look-ahead audit of all that a training runs on: features, regimes, scaler, predictors, what accounts see."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,6 +20,7 @@ from regimegym.features.regimes import RegimeSettings, classify_regimes
 from regimegym.features.scaling import fit_scaler
 from regimegym.features.tape import MarketTape
 from regimegym.training.experiment import Experiment
+from regimegym.training.predictor_audit import refitted_predictors
 from regimegym.training.wiring import build
 
 NEVER = np.iinfo(np.int64).max  # row of what belongs to no bar
@@ -31,17 +29,21 @@ NEVER = np.iinfo(np.int64).max  # row of what belongs to no bar
 def pipeline_provider(config: DictConfig, experiment: Experiment, cuts: Sequence[int]) -> Provider:
     """Columns of the pipeline that `config` composes and `experiment` was built from.
 
-    Features, regimes and observations are computed with the thresholds and the scaler of the
-    experiment, which are frozen there; fitting them again must give the same as soon as the
-    training rows are over.
+    Features, regimes, predictions and observations are computed with the thresholds, the predictors and
+    the scaler of the experiment, which are frozen there; fitting them again must give the same as soon
+    as the rows they learn from are over.
     """
     features: FeatureSettings = build(config.features)
     regime: RegimeSettings = build(config.regime)
-    train = experiment.split.train
+    train, predictions = experiment.split.train, experiment.predictions
+    again = None if predictions is None else refitted_predictors(config, experiment)
 
     def provide(bars: Bars, context: Context) -> Columns:
         market = prepare_market(bars, experiment.regime_settings, features, context)
         columns: dict[str, Column] = {}
+        if predictions is not None and again is not None:
+            columns |= again(market)
+            market = predictions.fitted.join(market)
         for name, values in zip(market.table.names, market.table.values.T, strict=True):
             columns[f"feature {name}"] = Column(values)
         columns |= _regime_columns(market)

@@ -15,8 +15,10 @@ from regimegym.agents.card import ModelCard, card_of
 from regimegym.agents.decision.settings import DecisionSettings
 from regimegym.common.checks import check_at_least
 from regimegym.common.errors import ConfigError
+from regimegym.curriculum.callback import CurriculumCallback
 from regimegym.envs.observation import ACCOUNT_FIELDS
 from regimegym.evaluate.settings import EvaluationSettings
+from regimegym.training.curriculum import curriculum_of
 from regimegym.training.experiment import Experiment, build_experiment
 from regimegym.training.manifest import build_manifest
 from regimegym.training.run_folder import RunFolder
@@ -44,6 +46,7 @@ class Training:
     evaluation: EvaluationSettings
     decision: DecisionSettings
     experiment: Experiment
+    curriculum: CurriculumCallback | None
     algorithm: BaseAlgorithm
     card: ModelCard
     folder: RunFolder
@@ -62,6 +65,8 @@ def prepare(config: DictConfig, overrides: list[str], job: Job | None) -> Traini
         config, overrides, job, lambda name, when: _new_folder(config, config.name or name, job, when), started
     )
     folder = training.folder
+    if training.experiment.predictions is not None:
+        training.experiment.predictions.save(folder.path)
     folder.write_text(folder.config.name, OmegaConf.to_yaml(config, resolve=True))
     folder.write_text(folder.overrides.name, OmegaConf.to_yaml(OmegaConf.create(overrides)))
     write_manifest(training, "running")
@@ -74,14 +79,19 @@ def assemble(
     job: Job | None,
     folder_of: Callable[[str, datetime], RunFolder],
     started: datetime,
+    predictors_of: Path | None = None,
 ) -> Training:
-    """Everything a training needs; `folder_of` (agent's name, start) is asked once all checks have passed."""
+    """Everything a training needs; `folder_of` (agent's name, start) is asked once all checks have passed.
+
+    `predictors_of` is the run folder that holds its predictors already.
+    """
     check_at_least("random_seed", config.random_seed, 0)
     settings: TrainerSettings = build(config.trainer)
     evaluation: EvaluationSettings = build(config.evaluation)
     decision: DecisionSettings = build(config.decision)
     torch.set_num_threads(settings.threads)
-    experiment = build_experiment(config)
+    experiment = build_experiment(config, predictors_of)
+    curriculum = curriculum_of(config, experiment)
     seed = int(config.random_seed)
     agent, network = build(config.agent), build(config.network)
     env = experiment.vec_env(settings.n_accounts, seed)
@@ -106,20 +116,21 @@ def assemble(
     )
     folder = folder_of(agent.name, started)
     return Training(
-        config, overrides, job, settings, evaluation, decision, experiment, algorithm, card, folder, started
+        config, overrides, job, settings, evaluation, decision, experiment, curriculum, algorithm, card, folder, started
     )
 
 
 def write_manifest(training: Training, status: str) -> None:
     """Write manifest.json: what ran, on what, when, and how it ended."""
     manifest = build_manifest(
-        **data_fingerprints(training.experiment.market),
+        **data_fingerprints(training.experiment.market, training.experiment.further),
         random_seed=training.random_seed,
         device=str(training.algorithm.device),
         execution=training.experiment.settings.account.execution,
         started=training.started,
         finished=None if status == "running" else datetime.now().astimezone(),
         status=status,
+        job=None if training.job is None else training.job.number,
         regimes={
             "settings": asdict(training.experiment.regime_settings),
             "shares": training.experiment.regime_shares(),

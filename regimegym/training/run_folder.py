@@ -36,7 +36,9 @@ class RunFolder:
         self.equity = self.path / "equity.parquet"
         self.report_html = self.path / "report.html"
         self.report_json = self.path / "report.json"
+        self.scenarios_json = self.path / "scenarios.json"
         self.model = self.path / "model"
+        self.predictors = self.path / "predictors"
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
 
@@ -107,7 +109,7 @@ class RunFolder:
 
     def read_manifest(self) -> dict[str, Any]:
         """The manifest, empty when the run was killed before it wrote one."""
-        return _read_json(self.manifest)
+        return read_json(self.manifest)
 
     def write_json(self, name: str, data: Any) -> Path:
         """Write `data` as JSON under `name`: keys sorted, NaN and infinite as null."""
@@ -224,7 +226,7 @@ def _taken(name: str, path: Path, sentence: str) -> RunError:
 def _newest_finished(root: Path) -> Path:
     found = []
     for path in runs_below(root):
-        manifest = _read_json(path / "manifest.json")
+        manifest = read_json(path / "manifest.json")
         if manifest.get("status") == "finished":
             found.append((str(manifest.get("started", "")), str(path), path))
     if found:
@@ -243,7 +245,8 @@ def _missing(path: Path) -> str:
     return f"a folder without {', '.join(missing)}"
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object at `path`; empty where there is none, or half of one."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -6,6 +6,7 @@ from datetime import datetime
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 
 from regimegym.agents.checkpoint import save_model
@@ -16,13 +17,15 @@ from regimegym.training.board import Board
 from regimegym.training.callback import TrainingCallback
 from regimegym.training.checkpoints import CheckpointCallback, Checkpoints, StopRequest, TrainingStopped
 from regimegym.training.display import TrainingDisplay
-from regimegym.training.finish import finish
+from regimegym.training.finish import finish, record_trial
 from regimegym.training.header import header
 from regimegym.training.preparation import Job, Training, assemble, prepare, write_manifest
 from regimegym.training.run_folder import RunFolder
 from regimegym.training.same_data import check_same_data
 from regimegym.training.training_state import load_training_state, training_state
 from regimegym.training.validator import Validator
+from regimegym.training.watch import GivenUp, Watch
+from regimegym.training.watch_callback import WatchCallback
 from regimegym.training.wiring import read_run_config
 
 
@@ -32,7 +35,7 @@ class TrainingInterrupted(KeyboardInterrupt):
     exit_code = 0  # it did what it was asked to
 
 
-def train(config: DictConfig, overrides: list[str], job: Job | None = None) -> float:
+def train(config: DictConfig, overrides: list[str], job: Job | None = None, watch: Watch | None = None) -> float:
     """Run one training and return the validation log return (unshaped) of the selected model.
 
     A single run opens the test part once, at the end. A job of a sweep never does.
@@ -41,17 +44,19 @@ def train(config: DictConfig, overrides: list[str], job: Job | None = None) -> f
         config: composed from conf/train.yaml.
         overrides: the command line's own settings, for overrides.yaml and for people.
         job: place in a sweep, None for a single run.
+        watch: hears each look at validation.
 
     Raises:
         RegimeGymError: a mistake in the input, before anything is written.
         TrainingInterrupted: Ctrl-C or SIGTERM; a checkpoint and the best model are saved.
+        GivenUp: as `watch` raised it; the training counts as a trial.
     """
     training = prepare(config, overrides, job)
     with training.folder.held():
-        return _run(training, None)
+        return _run(training, None, watch)
 
 
-def resume(path: str) -> float:
+def resume(path: str, watch: Watch | None = None) -> float:
     """Go on with the run at `path` as if it had never stopped; returns as `train`.
 
     Without a checkpoint the run begins anew, in its folder.
@@ -74,27 +79,32 @@ def resume(path: str) -> float:
     job = None if number is None else Job(int(number), folder.path.parent)
     started = datetime.fromisoformat(manifest["started"]) if "started" in manifest else datetime.now().astimezone()
     with folder.held():
-        training = assemble(config, list(OmegaConf.load(folder.overrides)), job, lambda name, when: folder, started)
-        check_same_data(folder, training.experiment.market)
+        kept = folder.path if folder.predictors.is_dir() else None
+        overrides = list(OmegaConf.load(folder.overrides))
+        training = assemble(config, overrides, job, lambda name, when: folder, started, kept)
+        check_same_data(folder, training.experiment.market, further=training.experiment.further)
         found = Checkpoints(folder.checkpoints, training.settings.keep_checkpoints).newest()
-        return _run(training, found)
+        return _run(training, found, watch)
 
 
-def _run(training: Training, found: tuple[int, Tree] | None) -> float:
+def _run(training: Training, found: tuple[int, Tree] | None, watch: Watch | None) -> float:
     """Learn, from the checkpoint `found` where there is one, and finish."""
     board = Board(training.folder.tensorboard, purge_step=None if found is None else found[0])
     try:
-        callback = learn(training, board, found)
+        callback = learn(training, board, found, watch)
         return finish(training, callback, board)
     finally:
         board.close()
 
 
-def learn(training: Training, board: Board, found: tuple[int, Tree] | None = None) -> TrainingCallback:
+def learn(
+    training: Training, board: Board, found: tuple[int, Tree] | None = None, watch: Watch | None = None
+) -> TrainingCallback:
     """Train with display, TensorBoard, validation and checkpoints; `model/` always holds the best model so far.
 
     Args:
         found: step and state of the checkpoint to go on from, None at the start.
+        watch: hears each look at validation.
     """
     folder, settings, algorithm = training.folder, training.settings, training.algorithm
     board.layout()
@@ -109,37 +119,59 @@ def learn(training: Training, board: Board, found: tuple[int, Tree] | None = Non
             settings.total_steps,
             display,
             board,
+            training.curriculum,
         )
         if found is not None:
             load_training_state(algorithm, callback, found[1])
+        elif training.curriculum is not None:
+            training.curriculum.begin(algorithm)
+        stages = [] if training.curriculum is None else [training.curriculum]
         stop = StopRequest()
-        saver = CheckpointCallback(
-            Checkpoints(folder.checkpoints, settings.keep_checkpoints),
-            lambda: training_state(algorithm, callback),
-            settings.checkpoint_steps,
-            settings.checkpoint_minutes,
-            stop,
-            begun,
-        )
+        beside = _beside(training, callback, stop, begun, watch)
         try:
             with stop.listening():
                 algorithm.learn(
-                    settings.total_steps - begun, callback=[callback, saver], reset_num_timesteps=found is None
+                    settings.total_steps - begun,
+                    callback=[*stages, callback, *beside],
+                    reset_num_timesteps=found is None,
                 )
         except TrainingStopped as stopped:
             raise TrainingInterrupted(_stopped(training, callback, stopped)) from stopped
-        except BaseException:
-            write_manifest(training, "interrupted")
+        except BaseException as error:
+            if isinstance(error, Exception) and callback.looks:
+                record_trial(training, callback.best)  # it was scored, so it counts
+            write_manifest(training, "pruned" if isinstance(error, GivenUp) else "interrupted")
             raise
         finally:
             algorithm.logger.close()
     return callback
 
 
+def _beside(
+    training: Training, callback: TrainingCallback, stop: StopRequest, begun: int, watch: Watch | None
+) -> list[BaseCallback]:
+    """What happens between two rollouts: checkpoints, and whoever watches."""
+
+    def state() -> Tree:
+        return training_state(training.algorithm, callback)
+
+    settings, checkpoints = training.settings, training.folder.checkpoints
+    saver = CheckpointCallback(
+        Checkpoints(checkpoints, settings.keep_checkpoints),
+        state,
+        settings.checkpoint_steps,
+        settings.checkpoint_minutes,
+        stop,
+        begun,
+    )
+    return [saver] if watch is None else [saver, WatchCallback(watch, callback, state)]
+
+
 def _keep(training: Training, algorithm: BaseAlgorithm, t_statistic: float) -> str:
     threshold = training.settings.gate
     gate = None if threshold is None else asdict(Gate(float(threshold), t_statistic))
-    save_model(training.folder.model, algorithm, replace(training.card, gate=gate))
+    predictors = None if training.experiment.predictions is None else training.folder.predictors
+    save_model(training.folder.model, algorithm, replace(training.card, gate=gate), predictors)
     return "model/"
 
 

@@ -18,6 +18,7 @@ def training_state(algorithm: BaseAlgorithm, callback: TrainingCallback) -> Tree
     assert algorithm.env is not None
     return {
         "format": FORMAT,
+        "curriculum": {} if callback.curriculum is None else callback.curriculum.state(),
         "algorithm": algorithm_state(algorithm),
         "env": algorithm.env.env_method("state", indices=[0])[0],
         "callback": callback.state(),
@@ -39,6 +40,8 @@ def load_training_state(algorithm: BaseAlgorithm, callback: TrainingCallback, tr
         )
     assert algorithm.env is not None
     try:
+        if callback.curriculum is not None:  # first: the others refer to its tapes and stages
+            callback.curriculum.load_state(algorithm, tree["curriculum"])
         load_algorithm_state(algorithm, tree["algorithm"])
         algorithm.env.env_method("load_state", tree["env"], indices=[0])
         callback.load_state(tree["callback"])

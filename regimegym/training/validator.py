@@ -7,7 +7,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from regimegym.agents.gate import gate_statistic
 from regimegym.agents.policy import policy_of
 from regimegym.common.seeding import generator
-from regimegym.evaluate.baselines import run_baselines
+from regimegym.evaluate.baselines import fit_rules, run_baselines
 from regimegym.evaluate.intervals import log_return_intervals
 from regimegym.evaluate.metrics import all_metrics
 from regimegym.evaluate.rollout import rollout
@@ -23,16 +23,9 @@ class Validator:
     def __init__(self, training: Training) -> None:
         self._experiment = training.experiment
         experiment, rows = training.experiment, training.experiment.split.validation
-        cross = training.evaluation.cross(experiment.tape.timeframe_ns)
-        runs = run_baselines(
-            experiment.tape,
-            experiment.settings,
-            rows,
-            training.random_seed,
-            0,
-            random_accounts=1,
-            cross=cross,
-        )
+        tape, settings = experiment.tape, experiment.settings
+        rules = fit_rules(tape, settings, experiment.split.train, training.evaluation.cross)
+        runs = run_baselines(tape, settings, rows, training.random_seed, 0, random_accounts=1, rules=rules)
         self._intervals = replace(
             training.evaluation.intervals, n_resamples=min(RESAMPLES, training.evaluation.intervals.n_resamples)
         )

@@ -119,3 +119,14 @@ def _is_ours(target: str) -> bool:
         return False
     # `regimegym.x.os.system` would be reachable by name; its module gives it away.
     return str(getattr(part, "__module__", "")).split(".")[0] == PACKAGE
+
+
+def trusted_names(names: object) -> list[str]:
+    """The user's own list of classes and functions a run's config may use; one may stand alone."""
+    given = OmegaConf.to_container(names) if OmegaConf.is_config(names) else names
+    given = [given] if isinstance(given, str) else given
+    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
+        raise ConfigError(
+            "bad-trust", f"'trust' is a list of dotted names, got {given!r}", needed="trust=[my_module.MyReward]"
+        )
+    return given

@@ -207,3 +207,18 @@ def test_the_warm_up_ends_with_terminated_accounts_stored_as_such(tape, tiny_net
     stored = model.replay_buffer.stored
     ends = 200 // 4 // 10
     assert stored.terminated.sum() == ends
+
+
+def test_the_lstm_is_in_training_mode_while_it_is_differentiated(env, tiny_network):
+    """cuDNN refuses to differentiate an LSTM in evaluation mode; on the processor nobody would notice."""
+    model = EnhancedDQN(env, QUICK, tiny_network, 1)
+    (lstm,) = [module for module in model.policy.online.modules() if isinstance(module, torch.nn.LSTM)]
+    (target,) = [module for module in model.policy.average.modules() if isinstance(module, torch.nn.LSTM)]
+    model.policy.train(True)
+    assert lstm.training
+    with model.policy.evaluating():
+        assert not lstm.training
+    assert lstm.training
+    assert not target.training
+    model.policy.train(False)
+    assert not lstm.training

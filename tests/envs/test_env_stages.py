@@ -220,3 +220,49 @@ def test_sb3_reaches_the_stage_through_env_method(tape):
     assert env.env_method("set_stage", Stage(settings=settings(cash=77.0))) == [None] * 3
     env.reset()
     assert [info["equity"] for info in env.reset_infos] == [77.0] * 3
+
+
+def test_each_tape_of_a_stage_may_have_starts_of_its_own(tape):
+    other, own = noisy(tape, 1), [np.array([5, 6, 7]), np.array([50, 51])]
+    env = TradingVecEnv(8, tape, settings())
+    env.set_stage(Stage(tapes=[tape, other], starts=own))
+    seen = {0: set(), 1: set()}
+    for _ in range(20):
+        env.reset()
+        for info in env.reset_infos:
+            seen[info["tape"]].add(info["row"])
+    assert seen == {0: {5, 6, 7}, 1: {50, 51}}
+    with pytest.raises(DataError, match="another number of tapes"):
+        env.set_stage(Stage(tapes=[tape, other], starts=own[:1]))
+
+
+def test_accounts_of_several_stages_go_on_from_a_state(tape):
+    """The stages are set again, in their order; which of them an account lives under comes from the state."""
+
+    def staged(env, step):
+        new = replace(env.settings, account=replace(env.settings.account, fee_rate=0.001 * step))
+        env.set_stage(Stage(settings=new, tapes=[noisy(tape, step), tape]))
+
+    def fresh():
+        return TradingVecEnv(6, tape, replace(settings(length=20), account=AccountSettings(max_leverage=3.0)))
+
+    env = fresh()
+    env.reset()
+    rng = np.random.default_rng(0)
+    for step in range(50):
+        if step in (8, 22, 24, 45):
+            staged(env, step)
+        env.step(rng.integers(3, size=6))
+    state = env.state()
+    again = fresh()
+    for step in (8, 22, 24, 45):
+        staged(again, step)
+    again.load_state(state)
+    assert len(state["batch"]["stages"]) < 5
+    for _ in range(50):
+        actions = rng.integers(3, size=6)
+        got, expected = again.step(actions), env.step(actions)
+        for name in got[0]:
+            np.testing.assert_array_equal(got[0][name], expected[0][name])
+        np.testing.assert_array_equal(got[1], expected[1])
+        assert [info["tape"] for info in got[3]] == [info["tape"] for info in expected[3]]

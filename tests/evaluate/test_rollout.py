@@ -17,10 +17,11 @@ from regimegym.envs.settings import (
 )
 from regimegym.envs.state import bar_records
 from regimegym.envs.trading_env import TradingEnv
-from regimegym.evaluate.baselines import BuyAndHold, RandomTrader
 from regimegym.evaluate.cost_curve import scaled_costs
 from regimegym.evaluate.metrics import all_metrics
+from regimegym.evaluate.random_trader import RandomTrader
 from regimegym.evaluate.rollout import Lane, bind, rollout, walk
+from regimegym.evaluate.rules import BuyAndHold
 from regimegym.features.splits import RowRange
 
 ROWS = RowRange(40, 240)
@@ -86,8 +87,9 @@ def test_accounts_side_by_side_do_not_touch_each_other():
 def test_lanes_walk_as_they_would_alone():
     tape = random_tape(260, 4)
     dear = scaled_costs(SETTINGS, 4.0)
-    lanes = [Lane(SETTINGS, bar_records(tape, "per_bar")), Lane(dear, bar_records(tape, "per_bar"))]
-    together = walk(bind(WindowPolicy(), tape, ROWS), tape, lanes, ROWS)
+    bars, start = bar_records(tape, "per_bar"), np.array([ROWS.start])
+    lanes = [Lane(SETTINGS, bars, start), Lane(dear, bars, start)]
+    together = walk(bind(WindowPolicy(), tape, ROWS), tape, lanes, ROWS.count)
     for (run,), settings in zip(together, (SETTINGS, dear), strict=True):
         (alone,) = rollout(WindowPolicy(), tape, settings, ROWS)
         np.testing.assert_array_equal(run.equity, alone.equity)

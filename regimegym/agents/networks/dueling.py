@@ -74,9 +74,10 @@ class AfterstateHeads(nn.Module):
         advantage = self.advantage(h)
         return advantage - advantage.index_select(-1, self.flat)
 
-    def cost(self, x: Tensor) -> Tensor:
-        """Cost (…, A) ≤ 0 of changing from the weights x (…), in scaled reward."""
-        return self.unit * log_cost(x, self.targets, self.rates[0], self.rates[1])
+    def cost(self, x: Tensor, rates: Tensor | None = None) -> Tensor:
+        """Cost (…, A) ≤ 0 of changing from the weights x (…), in scaled reward; at other `rates` where given."""
+        buying, selling = self.rates if rates is None else rates
+        return self.unit * log_cost(x, self.targets, buying, selling)
 
     def forward(self, h: Tensor, account: Tensor) -> Tensor:
         """(B, A, 1); arguments as in DuelingHeads."""

@@ -1,0 +1,56 @@
+"""A configuration from words of the command line, wherever it is needed: in a sweep, in another process."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+
+
+def compose_config(name: str, overrides: Sequence[str]) -> DictConfig:
+    """conf/`name`.yaml under `overrides`. Raises Hydra's and OmegaConf's own exceptions."""
+    with _hydra():
+        return compose(name, overrides=list(overrides))
+
+
+def chosen_options(name: str, overrides: Sequence[str]) -> dict[str, str | None]:
+    """Option by group of conf/ that `overrides` end up with; Hydra's own groups are left out."""
+    with _hydra():
+        hydra = compose(name, overrides=list(overrides), return_hydra_config=True).hydra
+    return {group: option for group, option in hydra.runtime.choices.items() if not group.startswith("hydra/")}
+
+
+@contextmanager
+def _hydra() -> Iterator[None]:
+    """Hydra over conf/, also inside a Hydra application, which goes on as it was."""
+    running = GlobalHydra.instance()
+    before = running.hydra
+    running.clear()
+    try:
+        with initialize_config_module("regimegym.conf", version_base="1.3"):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = before
+
+
+def changed_values(config: DictConfig, base: DictConfig) -> dict[str, Any]:
+    """Values by dotted key in which `config` differs from `base`, references as they are written."""
+    before = flat_values(base)
+    return {key: value for key, value in flat_values(config).items() if key not in before or before[key] != value}
+
+
+def flat_values(config: DictConfig) -> dict[str, Any]:
+    """Values by dotted key, references as they are written; a list is one value, and so is an empty mapping."""
+    plain = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(plain, dict)
+    return dict(_below(plain, ""))
+
+
+def _below(node: dict[Any, Any], path: str) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in node.items():
+        name = f"{path}{key}"
+        found += _below(value, f"{name}.") if isinstance(value, dict) and value else [(name, value)]
+    return found

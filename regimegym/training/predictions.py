@@ -1,0 +1,155 @@
+"""Signals of a training: which predictors, fitted on its training rows, joined to its market, kept in its folder."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from regimegym.common.errors import ConfigError, DataError, ModelError
+from regimegym.common.files import write_whole
+from regimegym.features.labels import Labels
+from regimegym.features.market import Market
+from regimegym.features.splits import RowRange, Split
+from regimegym.supervised.lesson import Lesson, lesson_of
+from regimegym.supervised.predictor_set import OnFit, PredictorSet, fit_predictors
+from regimegym.supervised.registry import predictor_of
+from regimegym.supervised.signals import MakePredictor, joined
+from regimegym.supervised.targets import Target
+from regimegym.training.run_folder import refused_by_machine
+from regimegym.training.wiring import build
+
+LOG = logging.getLogger(__name__)
+FOLDER = "predictors"  # of the last models, below the run and below its model
+COLUMNS = "predictions.safetensors"  # the columns a run was trained on, so that it can go on without fitting again
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Fitted predictors and their columns (T, C) of the training's own market, out of fold on its training rows."""
+
+    fitted: PredictorSet
+    columns: np.ndarray
+
+    def save(self, run: Path) -> Path:
+        """Write both below the folder `run`; returns the folder of the predictors. Raises MachineError."""
+        content = save({"columns": np.ascontiguousarray(self.columns)})
+        with refused_by_machine(run / COLUMNS, len(content), kept="the run as it was"):
+            write_whole(run / COLUMNS, content)
+        self.fitted.save(run / FOLDER)  # last: where it stands, both do
+        return run / FOLDER
+
+    @classmethod
+    def load(cls, run: Path) -> "Predictions":
+        """What `save` wrote. Raises ModelError when it is damaged."""
+        try:
+            columns = load((run / COLUMNS).read_bytes())["columns"]
+        except (OSError, KeyError, SafetensorError) as error:
+            raise ModelError("damaged-predictors", f"{run / COLUMNS} cannot be read: {error}") from error
+        return cls(PredictorSet.load(run / FOLDER), columns)
+
+
+def predictor_makers(config: DictConfig) -> dict[str, MakePredictor]:
+    """What makes each of `config.predictors`, by the name that begins its columns; empty where none are asked for.
+
+    Raises:
+        ConfigError: settings that are none, or of no registered predictor.
+    """
+    chosen = config.get("predictors")
+    if not chosen:
+        return {}
+    if not OmegaConf.is_dict(chosen):
+        raise ConfigError("wrong-type", f"'predictors' must be names, got {chosen}", needed="predictors=[hmm,xgboost]")
+    settings = {str(name): build(node) for name, node in chosen.items()}
+    for given in settings.values():
+        predictor_of(given)
+    return {name: partial(predictor_of, given) for name, given in settings.items()}
+
+
+def fit_predictions(config: DictConfig, market: Market, split: Split) -> Predictions | None:
+    """The predictors that `config` asks for, cross-fitted on the training rows of `market`; None without any.
+
+    Raises:
+        ConfigError: as `predictor_makers`.
+        DataError: too few training rows for the folds.
+    """
+    makers = predictor_makers(config)
+    if not makers:
+        return None
+    with _told(market.bars.symbol) as on_fit:
+        fitted = fit_predictors(
+            makers,
+            training_lesson(config, market, split.train),
+            build(config.folds),
+            int(config.random_seed),
+            OmegaConf.to_container(config.target, resolve=True),  # type: ignore[arg-type]
+            on_fit,
+        )
+    for name, about in fitted.about.items():
+        LOG.info("%s: %s", name, words_of(about))
+    return Predictions(fitted, fitted.columns(market))
+
+
+def words_of(about: Mapping[str, Any]) -> str:
+    """One line on a cross-fitted predictor: its folds, and how well it did on rows it had not learned."""
+    folds = about["folds"]
+    text = f"{len(folds)} forward folds of {folds[-1]['test_rows']:,} bars"
+    for score, words in (("auc", "AUC"), ("r2", "R²")):
+        found = [(fold["scores"][score], fold["scores"]["rows"]) for fold in folds if score in fold["scores"]]
+        known = [(value, rows) for value, rows in found if np.isfinite(value)]
+        if known:
+            values, rows = zip(*known, strict=True)
+            text += f", {words} {np.average(values, weights=rows):.3f} out of fold"
+    return text
+
+
+def with_predictions(market: Market, split: Split, predictions: Predictions, least: int) -> tuple[Market, Split]:
+    """The market with the columns, and a split whose training rows begin where they are all known.
+
+    Args:
+        least: training rows that must be left.
+
+    Raises:
+        DataError: `too-few-bars` behind the first fold.
+    """
+    market = joined(market, predictions.columns, predictions.fitted.names)
+    known = np.flatnonzero(market.table.is_known[slice(*split.train)])
+    start = split.train.start + int(known[0]) if len(known) else split.train.stop
+    train = RowRange(start, split.train.stop)
+    if train.count < least:
+        raise DataError(
+            "too-few-bars",
+            f"{train.count:,} training bars have signals that were made out of sample",
+            needed=f"{least:,} of the {split.train.count:,} training bars",
+            help=("use more bars, or a smaller folds.initial_train_size",),
+        )
+    return market, split._replace(train=train)
+
+
+def training_lesson(config: DictConfig, market: Market, rows: RowRange) -> Lesson:
+    """Features and labels of `rows`; a label looks neither beyond them nor across a long gap."""
+    target: Target = build(config.target)
+    pieces = [p._replace(stop=min(p.stop, rows.stop)) for p in market.table.pieces if p.start < rows.stop]
+    found = target.over(market.bars, pieces)
+    n_later = len(market.bars) - len(found.values)
+    labels = Labels(np.pad(found.values, (0, n_later), constant_values=np.nan), np.pad(found.ends, (0, n_later)))
+    return lesson_of(market.table, labels, target.classes, rows, market.bars.close)
+
+
+@contextmanager
+def _told(symbol: str) -> Iterator[OnFit | None]:
+    """A listener that shows which predictor is being fitted; None where nobody looks."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield None
+        return
+    with console.status(f"predictors on {symbol}") as status:
+        yield lambda name, done, total: status.update(f"predictors on {symbol}: {done + 1} of {total}, {name}")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from regimegym.common.errors import RunError
-from regimegym.common.policy import MASKS, Observations, Policy, TapePolicy
+from regimegym.common.policy import MASKS, Decision, Observations, Policy, TapePolicy
 from regimegym.envs.actions import KEEP, ActionTranslator
 from regimegym.envs.batch import refusals
 from regimegym.envs.core import step_batch
@@ -34,9 +34,11 @@ from regimegym.evaluate.trajectory import Trajectory
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
 
-MARKS = [CASH, UNITS, EQUITY, EXPOSURE]
 MARK_NAMES = ("cash", "units", "equity", "exposure")
-STEPS = [REWARD, LOG_RETURN]
+MARKS = slice(CASH, EXPOSURE + 1)  # rows of the accounts, in the order of the names
+STEPS = slice(REWARD, LOG_RETURN + 1)  # rows of the results
+assert tuple(range(CASH, CASH + 4)) == (CASH, UNITS, EQUITY, EXPOSURE)
+assert LOG_RETURN == REWARD + 1
 
 
 class Lane(NamedTuple):
@@ -72,8 +74,8 @@ class _Record:
         self.accounts = new_accounts(n_accounts, lane.settings)
         room = new_result(self.accounts)
         self.out = StepResult(self.accounts, room.values, room.fills)
-        self.marks = np.empty((n_steps + 1, len(MARKS), n_accounts))
-        self.steps = np.empty((n_steps, len(STEPS), n_accounts))
+        self.marks = np.empty((n_steps + 1, len(MARK_NAMES), n_accounts))
+        self.steps = np.empty((n_steps, 2, n_accounts))
         self.fills: list[list[tuple]] = [[] for _ in range(n_accounts)]
         self.marks[0] = self.accounts.values[MARKS]
         self.orders = lane.settings.orders
@@ -87,14 +89,15 @@ class _Record:
         """Decision k with the `actions` of this lane's accounts, or the `targets` in their place."""
         rows = self.starts + k
         if targets is None:
-            targets = self.translator.targets(actions, len(rows))
+            targets = np.empty(len(rows))
+            self.translator.write_targets(actions, targets)
         self.waiting.append(targets)
         targets = self.waiting.popleft()
         result = step_batch(self.bars, self.rules, rows, self.accounts, targets, self.out, self.reward_rule)
         self.marks[k + 1] = result.accounts.values[MARKS]
         self.steps[k] = result.values[STEPS]
         n_fills = result.values[N_FILLS]
-        if n_fills.any():
+        if np.count_nonzero(n_fills):
             for account in np.flatnonzero(n_fills):
                 self._note(k, int(account), result.fills[account, : int(n_fills[account])])
 
@@ -122,6 +125,43 @@ def rollout(
     check_rows(tape, rows)
     lane = Lane(settings, bar_records(tape, settings.account.carry_clock), np.full(n_accounts, rows.start))
     return walk(bind(policy, tape, rows), tape, [lane], rows.count)[0]
+
+
+class Scored(NamedTuple):
+    """What one account did, and what the policy thought of its choices.
+
+    Attributes:
+        trajectory: n decisions.
+        scores: (n, A) scores of the decisions; None where the policy has none.
+    """
+
+    trajectory: Trajectory
+    scores: np.ndarray | None
+
+
+def rollout_with_scores(policy: Policy, tape: MarketTape, settings: EnvSettings, rows: RowRange) -> Scored:
+    """`rollout` of one account that keeps the scores of every decision; raises alike."""
+    check_rows(tape, rows)
+    lane = Lane(settings, bar_records(tape, settings.account.carry_clock), np.full(1, rows.start))
+    bound = bind(policy, tape, rows)
+    told = _Told(bound.policy)
+    ((trajectory,),) = walk(Bound(told, bound.by_row), tape, [lane], rows.count)
+    known = [scores for scores in told.scores if scores is not None]
+    return Scored(trajectory, np.concatenate(known) if len(known) == len(trajectory) else None)
+
+
+class _Told:
+    """A policy whose scores are kept."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.scores: list[np.ndarray | None] = []
+
+    def act(self, observations: Observations, state: Any, episode_starts: np.ndarray) -> tuple[Decision, Any]:
+        """As the policy acts."""
+        decision, state = self._policy.act(observations, state, episode_starts)
+        self.scores.append(decision.scores)
+        return decision, state
 
 
 class Bound(NamedTuple):

@@ -22,8 +22,12 @@ MODULES = (
     "random_forest",
     "gradient_boosting",
     "hidden_markov",
+    "lorentzian",
+    "multi_target",
+    "calibration",
     "sequence.predictors",
     "ensemble.ensemble",
+    "prepared",
 )
 Class = TypeVar("Class", bound="type[Predictor]")
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PREDICTORS: "Registry[type[Predictor]]" = Registry("predictor")
 # Importing them registers their predictors; what they need of other libraries they import where they use it.
-MODULES = ("floors", "logistic", "sgd", "random_forest", "gradient_boosting")
+MODULES = ("floors", "logistic", "sgd", "random_forest", "gradient_boosting", "hidden_markov")
 Class = TypeVar("Class", bound="type[Predictor]")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
 TINY = 1e-12  # least probability whose logarithm is taken
@@ -56,6 +57,20 @@ def auc(is_positive: np.ndarray, scores: np.ndarray) -> float:
         return float("nan")
     ranks = rankdata(scores)[is_positive].sum()
     return float((ranks - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+
+
+def state_agreement(labels: np.ndarray, states: np.ndarray) -> dict[str, float]:
+    """How well unnamed states (N,) match labels (N,), both whole numbers.
+
+    `accuracy` under the best one-to-one matching (Hungarian), and `ari`, the adjusted Rand index.
+    """
+    y, x = (np.unique(values, return_inverse=True)[1] for values in (labels, states))
+    table = np.zeros((y.max() + 1, x.max() + 1))
+    np.add.at(table, (y, x), 1.0)
+    matched = table[linear_sum_assignment(table, maximize=True)].sum()
+    pairs, rows, columns = (float((n * (n - 1) / 2).sum()) for n in (table, table.sum(axis=1), table.sum(axis=0)))
+    by_chance = rows * columns / max(1.0, len(y) * (len(y) - 1) / 2)
+    return {"accuracy": float(matched / len(y)), "ari": _share(pairs - by_chance, (rows + columns) / 2 - by_chance)}
 
 
 def regression_scores(labels: np.ndarray, values: np.ndarray) -> dict[str, float]:

@@ -62,4 +62,3 @@ def completions(line: str) -> list[str]:
 def _settled(words: list[str], is_new: bool) -> list[str]:
     """The overrides before the one that is being typed."""
     return [word for word in (words if is_new else words[:-1]) if not word.startswith("-")]
-

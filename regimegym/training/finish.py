@@ -50,7 +50,7 @@ def finish(training: Training, callback: TrainingCallback, board: Board) -> floa
             part.part,
         )
     board.hyper_parameters(_flat(training.config), _final_metrics(found))
-    write_manifest(training, "finished")
+    write_manifest(training, "finished", learning_s=callback.seconds)
     console = Console(highlight=False)
     render_summary(_summary(training, callback, found), console)
     gate = card.entrance()

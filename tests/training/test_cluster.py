@@ -80,7 +80,8 @@ def test_a_killed_worker_costs_one_interval_and_no_result(tmp_path, monkeypatch)
     whole = train(compose_config("train", words), words, Job(0, tmp_path / "whole"))
     assert row.values == {"log_return": whole}
     (looks,) = looks_of(tmp_path / "s")
-    assert looks == sorted(set(looks))
+    assert set(looks) == {1, 2, 3, 4, 5, 7}  # the last report is that of the finished training
+    assert len(looks) <= len(set(looks)) + 1
     fingerprint = row.metrics["fingerprint"]
     assert Ledger(tmp_path / "runs" / "ledger.jsonl").count_looks(fingerprint, (0, 2**62)) == 0
 

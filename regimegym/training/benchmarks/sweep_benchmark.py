@@ -145,9 +145,9 @@ def sweep_table(benchmark: SweepBenchmark) -> RenderableType:
     basic, joblib = ([timing.seconds for timing in found] for found in (benchmark.basic, benchmark.joblib))
     learning = statistics.median(seconds for timing in benchmark.basic for seconds in timing.learning)
     machine = describe_machine()
+    times = f"basic {statistics.median(basic):.1f} s, joblib {statistics.median(joblib):.1f} s"
     notes = [
-        f"wall time: basic {statistics.median(basic):.1f} s, joblib {statistics.median(joblib):.1f} s; "
-        f"learning {learning:.1f} s a job; medians of {len(basic)}",
+        f"wall time: {times}; learning {learning:.1f} s a job; medians of {len(basic)}",
         f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}",
     ]
     return Group(table, Text(), *map(Text, notes))

@@ -8,6 +8,7 @@ the best model so far; nothing in it is code.
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ from regimegym.training.trainer import run_training
 from regimegym.training.watch import Look
 
 NAME = "tune"
+KEPT = 4  # checkpoints of a trial; others may want to take over one that is no longer the newest
 SCORE, LOOKS = "log_return", "looks"
 STATE, PLACE, MODEL = "state", "place.json", "model"
 NAN = float("nan")
@@ -114,7 +116,10 @@ def run_on_cluster(
             _function(trial), {"cpu": settings.cpus_per_trial, "gpu": settings.gpus_per_trial}
         )
         tuner = _tuner(tune, trainable, folder, search, settings, n_trials, n_looks, random_seed, say)
-        grid = tuner.fit()
+        with warnings.catch_warnings():
+            # A trial that takes over another one's weights begins in a fresh process: nothing of the old one is left.
+            warnings.filterwarnings("ignore", "Consider boosting PBT performance by enabling `reuse_actors`")
+            grid = tuner.fit()
         result = _gather(grid, search, folder)
         write_result(RunFolder(folder), result)
         return result
@@ -179,7 +184,7 @@ def _tuner(
             storage_path=str(folder),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=settings.max_failures),
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=KEPT),
         ),
     )
 

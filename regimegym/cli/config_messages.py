@@ -192,8 +192,7 @@ def _nearest_key(key: str, settings: Settings) -> str | None:
     # A group above the key says nothing new; its settings are listed instead.
     keys = [*settings.values, *(g for g in settings.groups if not key.startswith(f"{g}."))]
     group, _, last = key.rpartition(".")
-    sibling = _closest(key, [k for k in keys if group and k.rpartition(".")[0] == group], 0.85)
-    if sibling is not None:
+    if sibling := _closest(key, [k for k in keys if group and k.rpartition(".")[0] == group], 0.85):
         return sibling
     same_end = [k for k in keys if k.rpartition(".")[2] == last]
     if same_end:

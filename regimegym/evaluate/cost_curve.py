@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from regimegym.envs.settings import EnvSettings
+from regimegym.features.tape import MarketTape
 
 FILL_COSTS = ("fee_rate", "fixed_fee", "half_spread", "slippage", "impact")
 
@@ -44,6 +45,15 @@ def scaled_costs(settings: EnvSettings, multiple: float) -> EnvSettings:
     account = settings.account
     scaled = {name: multiple * getattr(account, name) for name in FILL_COSTS}
     return replace(settings, account=replace(account, **scaled))
+
+
+def scaled_spreads(tape: MarketTape, multiple: float) -> MarketTape:
+    """`tape` with its quoted spreads multiplied; everything else is shared with it."""
+    if multiple == 1.0 or not (tape.half_spread_open.any() or tape.half_spread_close.any()):
+        return tape
+    return replace(
+        tape, half_spread_open=multiple * tape.half_spread_open, half_spread_close=multiple * tape.half_spread_close
+    )
 
 
 def break_even(multiples: np.ndarray, gaps: np.ndarray) -> float:

@@ -1,5 +1,6 @@
 """Evaluation: everything that is measured about one policy on one stretch of bars."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -10,21 +11,29 @@ from regimegym.common.policy import Policy
 from regimegym.common.seeding import generator
 from regimegym.envs.settings import EnvSettings
 from regimegym.envs.state import bar_records
-from regimegym.evaluate.baselines import BuyAndHold, run_baselines
-from regimegym.evaluate.cost_curve import CostCurve, scaled_costs
+from regimegym.evaluate.baselines import (
+    SIMPLE_RULES,
+    RuleSettings,
+    captured_share,
+    regret,
+    rule_run,
+    run_baselines,
+)
+from regimegym.evaluate.breakdowns import per_trade, trade_statistics
+from regimegym.evaluate.cost_curve import CostCurve, scaled_costs, scaled_spreads
 from regimegym.evaluate.intervals import Interval, log_return_intervals, sharpe_intervals
 from regimegym.evaluate.metrics import all_metrics, simple_returns
 from regimegym.evaluate.regime_table import per_regime
-from regimegym.evaluate.rollout import Bound, Lane, bind, check_rows, walk
+from regimegym.evaluate.rollout import Lane, bind, check_rows, walk
+from regimegym.evaluate.rules import BuyAndHold
 from regimegym.evaluate.settings import EvaluationSettings
 from regimegym.evaluate.trajectory import Trajectory
 from regimegym.evaluate.verdict import Evidence, Verdict, judge
+from regimegym.evaluate.weaknesses import Weakness, weaknesses
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
 
-POLICY_KEYS = ("agent", "buy_and_hold", "ma_cross", "random", "flat")
 BOOTSTRAP = "bootstrap"  # name of the generator
-SIMPLE_RULES = ("ma_cross",)
 
 
 class Intervals(NamedTuple):
@@ -46,13 +55,15 @@ class Evaluation:
     Attributes:
         part: `validation` or `test`.
         symbol: name of the instrument.
-        trajectories: by policy in the order of POLICY_KEYS, `agent` first.
-        labels: names of the policies for people.
+        trajectories: by policy, `agent` and `buy_and_hold` first; the others as in BaselineRuns.
+        labels: names of the policies for people. notes: what else should be said of some of them.
         metrics: by policy, all of METRICS; undefined ones are NaN.
         random_band: (2, n + 1) 5 % and 95 % quantile of the random traders' equity, money.
         intervals: bootstrap intervals of log return and Sharpe ratio.
         regimes: by policy, the table of `per_regime`.
+        trades: what the agent's closed trades say, see breakdowns.trade_statistics.
         costs: the cost curve.
+        ceiling_is_exact: whether no path of the agent's actions earns more than `hindsight`; None without it.
         settings, evaluation: what it was measured under.
     """
 
@@ -60,11 +71,14 @@ class Evaluation:
     symbol: str
     trajectories: dict[str, Trajectory]
     labels: dict[str, str]
+    notes: dict[str, str]
     metrics: dict[str, dict[str, float]]
     random_band: np.ndarray
     intervals: Intervals
     regimes: dict[str, dict[str, dict[str, float]]]
+    trades: dict[str, float]
     costs: CostCurve
+    ceiling_is_exact: bool | None
     settings: EnvSettings
     evaluation: EvaluationSettings
 
@@ -74,9 +88,29 @@ class Evaluation:
         return self.trajectories["agent"]
 
     @property
+    def regret(self) -> float:
+        """Log return that hindsight had and the agent had not; NaN without a ceiling."""
+        return regret(self._ceiling, self.metrics["agent"]["log_return"])
+
+    @property
+    def captured_share(self) -> float:
+        """The agent's log return as a share of hindsight's; NaN without a ceiling."""
+        return captured_share(self._ceiling, self.metrics["agent"]["log_return"])
+
+    @property
+    def _ceiling(self) -> float:
+        return self.metrics["hindsight"]["log_return"] if "hindsight" in self.metrics else float("nan")
+
+    @property
     def years(self) -> float:
         """Length of the part in years of the data's own calendar."""
         return len(self.agent) / self.agent.periods_per_year
+
+    @property
+    def weaknesses(self) -> list[Weakness]:
+        """What was looked for in the agent's result, what is weak first."""
+        least = self.evaluation.verdict.least_break_even
+        return weaknesses(self.agent, self.settings.action, self.costs.break_even_flat, least)
 
     def evidence(self, test_looks_before: int | None = None) -> Evidence:
         """What the verdict looks at."""
@@ -113,6 +147,8 @@ def evaluate_policy(
     random_seed: int,
     label: str = "Agent",
     evaluation: EvaluationSettings | None = None,
+    rules: RuleSettings | None = None,
+    others: Mapping[str, tuple[str, Policy]] | None = None,
 ) -> Evaluation:
     """Measure `policy` and the baselines on `rows`; the same call gives the same numbers.
 
@@ -123,33 +159,29 @@ def evaluate_policy(
         random_seed: of the random traders and the bootstrap.
         label: name of the agent for people.
         evaluation: what to measure; the defaults where None.
+        rules: what `fit_rules` found on training rows; None takes what is fixed for the timeframe.
+        others: (label, policy) by key, to be compared with as the baselines are.
 
     Raises:
         RunError: `bad-rows`, as of `rollout`.
     """
     evaluation = evaluation or EvaluationSettings()
     agent, costs = _agent_and_costs(policy, tape, settings, rows, evaluation)
-    runs = run_baselines(
-        tape,
-        settings,
-        rows,
-        random_seed,
-        agent.n_trades,
-        evaluation.random_accounts,
-        evaluation.cross(agent.timeframe_ns),
-    )
-    found = {"agent": agent, **runs.trajectories}
-    trajectories = {key: found[key] for key in POLICY_KEYS}
+    runs = run_baselines(tape, settings, rows, random_seed, agent.n_trades, evaluation.random_accounts, rules, others)
+    trajectories = {"agent": agent, **runs.trajectories}
     return Evaluation(
         part=part,
         symbol=tape.segment_of(rows.start).symbol,
         trajectories=trajectories,
         labels={"agent": label, **runs.labels},
+        notes=runs.notes,
         metrics={key: all_metrics(trajectory) for key, trajectory in trajectories.items()},
         random_band=runs.random_band,
         intervals=_intervals(trajectories, evaluation, random_seed),
         regimes={key: per_regime(trajectory) for key, trajectory in trajectories.items()},
+        trades=trade_statistics(per_trade(agent, tape.high[slice(*rows)], tape.low[slice(*rows)])),
         costs=costs,
+        ceiling_is_exact=runs.ceiling_is_exact,
         settings=settings,
         evaluation=evaluation,
     )
@@ -159,11 +191,13 @@ def _agent_and_costs(
     policy: Policy, tape: MarketTape, settings: EnvSettings, rows: RowRange, evaluation: EvaluationSettings
 ) -> tuple[Trajectory, CostCurve]:
     """The agent under the assumed costs, and under scaled ones, walked side by side."""
-    multiples = [m for m in evaluation.cost_multiples if _is_possible(settings, m)]
     check_rows(tape, rows)
-    lanes = [_cost_lane(tape, settings, multiple, rows.start) for multiple in multiples]
+    multiples = [m for m in evaluation.cost_multiples if _is_possible(settings, m)]
+    costs = [(scaled_spreads(tape, m), scaled_costs(settings, m)) for m in multiples]
+    start = np.array([rows.start])
+    lanes = [Lane(dear, bar_records(market, dear.account.carry_clock), start) for market, dear in costs]
     agents = [lane[0] for lane in walk(bind(policy, tape, rows), tape, lanes, rows.count)]
-    held = [lane[0] for lane in walk(Bound(BuyAndHold(settings), True), tape, lanes, rows.count)]
+    held = [rule_run(BuyAndHold(dear), market, rows) for market, dear in costs]
     curve = CostCurve(
         np.array(multiples),
         np.array([trajectory.log_returns.sum() for trajectory in agents]),
@@ -179,14 +213,6 @@ def _is_possible(settings: EnvSettings, multiple: float) -> bool:
     except ConfigError:
         return False
     return True
-
-
-def _cost_lane(tape: MarketTape, settings: EnvSettings, multiple: float, start: int) -> Lane:
-    bars = bar_records(tape, settings.account.carry_clock).copy()
-    bars["half_spread_open"] *= multiple
-    bars["half_spread_close"] *= multiple
-    bars.flags.writeable = False  # as all bars are: the kernel is compiled for such
-    return Lane(scaled_costs(settings, multiple), bars, np.array([start]))
 
 
 def _intervals(trajectories: dict[str, Trajectory], evaluation: EvaluationSettings, random_seed: int) -> Intervals:

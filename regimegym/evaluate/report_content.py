@@ -6,7 +6,7 @@ share one thinned time axis that keeps every bucket's worst drawdown and the las
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from regimegym.common.plain import plain
 from regimegym.common.regimes import REGIMES, Regime
 from regimegym.envs.settings import AccountSettings
+from regimegym.evaluate.breakdowns import per_month, pnl_parts, pnl_parts_by_regime
 from regimegym.evaluate.cost_curve import break_even_words
 from regimegym.evaluate.evaluation import Evaluation
 from regimegym.evaluate.intervals import Interval
@@ -86,6 +87,11 @@ def to_report(evaluation: Evaluation, context: ReportContext | None = None) -> d
         "metrics_meta": [{"key": key} | metric._asdict() for key, metric in METRICS.items()],
         "policies": [_policy(evaluation, key, at) for key in evaluation.trajectories],
         "differences": _differences(evaluation),
+        "hindsight": {
+            "is_exact": evaluation.ceiling_is_exact,
+            "regret": evaluation.regret,
+            "captured_share": evaluation.captured_share,
+        },
         "intervals": _interval_method(evaluation),
         "series_t": close_ms(agent)[at],
         "price": {"close": agent.close[at]},
@@ -98,6 +104,11 @@ def to_report(evaluation: Evaluation, context: ReportContext | None = None) -> d
         "cost_curve": _cost_curve(evaluation),
         "costs_paid": _costs_paid(evaluation),
         "closed_trades": _closed_trades(evaluation),
+        "trade_statistics": evaluation.trades,
+        "per_month": [{"month": month} | row for month, row in per_month(agent).items()],
+        "pnl_parts": pnl_parts(agent)._asdict(),
+        "pnl_parts_by_regime": {name: parts._asdict() for name, parts in pnl_parts_by_regime(agent).items()},
+        "weaknesses": [asdict(one) for one in evaluation.weaknesses],
         "shrinkage": _shrinkage(evaluation, context.validation),
         "warnings": [*context.warnings, *warnings_of(evidence, context)],
         "run_card": dict(context.run_card),
@@ -217,7 +228,7 @@ def _policy(evaluation: Evaluation, key: str, at: np.ndarray) -> dict[str, Any]:
     own = evaluation.intervals.log_return[key]
     per_year = 1.0 / evaluation.years
     start = trajectory.equity[0]
-    kinds = {"agent": "agent", "buy_and_hold": "buy_and_hold"}
+    kinds = {"agent": "agent", "buy_and_hold": "buy_and_hold", "hindsight": "ceiling"}
     accounts = evaluation.evaluation.random_accounts
     is_random = key == "random"
     band = {
@@ -229,7 +240,7 @@ def _policy(evaluation: Evaluation, key: str, at: np.ndarray) -> dict[str, Any]:
         "key": key,
         "label": evaluation.labels[key],
         "kind": kinds.get(key, "baseline"),
-        "note": f"median of {accounts} with the agent's number of trades" if is_random else "",
+        "note": evaluation.notes.get(key, ""),
         "metrics": evaluation.metrics[key],
         "intervals": {
             "log_return": _bounds(own),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from regimegym.common.errors import RunError
-from regimegym.common.policy import Observations, Policy, TapePolicy
+from regimegym.common.policy import Decision, Observations, Policy, TapePolicy
 from regimegym.envs.actions import KEEP, ActionTranslator
 from regimegym.envs.core import step_batch
 from regimegym.envs.observation import ACCOUNT_FIELDS, write_account_blocks
@@ -46,12 +46,15 @@ class Lane(NamedTuple):
         starts: (N,) int64 first row of each account.
         delay: decisions that an order waits for before it is given: with 1, what is decided at a
             close fills one bar later than it would.
+        seen: (N,) int64 first row of each account on the tape that the policy sees, where `bars`
+            are not the records of that tape; None: the same rows.
     """
 
     settings: EnvSettings
     bars: np.ndarray
     starts: np.ndarray
     delay: int = 0
+    seen: np.ndarray | None = None
 
 
 class _Record:
@@ -114,6 +117,43 @@ def rollout(
     return walk(bind(policy, tape, rows), tape, [lane], rows.count)[0]
 
 
+class Scored(NamedTuple):
+    """What one account did, and what the policy thought of its choices.
+
+    Attributes:
+        trajectory: n decisions.
+        scores: (n, A) scores of the decisions; None where the policy has none.
+    """
+
+    trajectory: Trajectory
+    scores: np.ndarray | None
+
+
+def rollout_with_scores(policy: Policy, tape: MarketTape, settings: EnvSettings, rows: RowRange) -> Scored:
+    """`rollout` of one account that keeps the scores of every decision; raises alike."""
+    check_rows(tape, rows)
+    lane = Lane(settings, bar_records(tape, settings.account.carry_clock), np.full(1, rows.start))
+    bound = bind(policy, tape, rows)
+    told = _Told(bound.policy)
+    ((trajectory,),) = walk(Bound(told, bound.by_row), tape, [lane], rows.count)
+    known = [scores for scores in told.scores if scores is not None]
+    return Scored(trajectory, np.concatenate(known) if len(known) == len(trajectory) else None)
+
+
+class _Told:
+    """A policy whose scores are kept."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.scores: list[np.ndarray | None] = []
+
+    def act(self, observations: Observations, state: Any, episode_starts: np.ndarray) -> tuple[Decision, Any]:
+        """As the policy acts."""
+        decision, state = self._policy.act(observations, state, episode_starts)
+        self.scores.append(decision.scores)
+        return decision, state
+
+
 class Bound(NamedTuple):
     """A policy as it is asked on a stretch of the tape."""
 
@@ -132,13 +172,13 @@ def walk(bound: Bound, tape: MarketTape, lanes: Sequence[Lane], n_rows: int) -> 
     """Trajectories of every lane, each over `n_rows` rows from its start; all decide in one batch."""
     records = [_Record(lane, n_rows - 1) for lane in lanes]
     parts = _slices([len(lane.starts) for lane in lanes])
-    first = np.concatenate([record.starts for record in records])
+    first = np.concatenate([lane.starts if lane.seen is None else lane.seen for lane in lanes])
     actions = []
     state: Any = None
     starts = np.ones(len(first), dtype=bool)
     window = lanes[0].settings.episode.window
     for k in range(n_rows - 1):
-        observations = _observe(bound, tape, first + k, records, parts, window)
+        observations = _observe(bound, tape, first + k, k, records, parts, window)
         decision, state = bound.policy.act(observations, state, starts)
         starts = np.zeros(len(first), dtype=bool)
         taken = np.asarray(decision.action)
@@ -147,7 +187,10 @@ def walk(bound: Bound, tape: MarketTape, lanes: Sequence[Lane], n_rows: int) -> 
             record.step(k, taken[part], None if decision.target is None else decision.target[part])
     all_actions = np.stack(actions)
     return [
-        [_trajectory(tape, n_rows, record, all_actions[:, part], i) for i in range(len(record.accounts))]
+        [
+            _trajectory(tape, int(first[part][i]), n_rows, record, all_actions[:, part], i)
+            for i in range(len(record.accounts))
+        ]
         for record, part in zip(records, parts, strict=True)
     ]
 
@@ -173,27 +216,30 @@ def _observe(
     bound: Bound,
     tape: MarketTape,
     at: np.ndarray,
+    k: int,
     records: Sequence[_Record],
     parts: Sequence[slice],
     window: int,
 ) -> Observations:
-    """What all accounts see, each on its row `at`."""
+    """What all accounts see at decision k, each on its row `at` of the tape."""
     account = np.empty((len(at), len(ACCOUNT_FIELDS)), np.float32)
     for record, part in zip(records, parts, strict=True):
         values, ring = record.accounts.values, record.accounts.ring
-        write_account_blocks(record.bars, at[part], values, ring.shape[1], account[part])
+        write_account_blocks(record.bars, record.starts + k, values, ring.shape[1], account[part])
     if bound.by_row:
         return {"row": at, "account": account}
     rows, which = np.unique(at, return_inverse=True)
     return {"market": tape.windows(rows, window)[which], "account": account}
 
 
-def _trajectory(tape: MarketTape, n_rows: int, record: _Record, actions: np.ndarray, account: int) -> Trajectory:
-    start = int(record.starts[account])
+def _trajectory(
+    tape: MarketTape, start: int, n_rows: int, record: _Record, actions: np.ndarray, account: int
+) -> Trajectory:
+    """Of one account, whose rows of the tape begin at `start`; its fills stand at the rows of its lane's bars."""
     segment, stop = tape.segment_of(start), start + n_rows
     marks = {name: record.marks[:, i, account].copy() for i, name in enumerate(MARK_NAMES)}
     return Trajectory(
-        first_row=start,
+        first_row=int(record.starts[account]),
         timestamps=tape.timestamps[start:stop],
         timeframe_ns=segment.timeframe_ns,
         close=tape.close[start:stop],

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from regimegym.common.checks import check_at_least, check_not_negative
+from regimegym.common.checks import check_at_least, check_flag, check_not_negative
 from regimegym.common.errors import ConfigError
-from regimegym.evaluate.baselines import cross_lengths
 from regimegym.evaluate.intervals import IntervalSettings
 from regimegym.evaluate.verdict import VerdictSettings
 
@@ -18,8 +17,10 @@ class EvaluationSettings:
         intervals: bootstrap intervals.
         verdict: thresholds of the verdict.
         random_accounts: random traders, of which the median is reported; odd, so that it is a run.
-        cross_fast, cross_slow: moving averages of the MA cross in bars; 0 takes the fixed pair of
-            the timeframe (36/168 intraday, 20/100 daily).
+        cross_fast, cross_slow: moving averages of the MA cross in bars; 0 fits them on training
+            rows, and takes the fixed pair of the timeframe (36/168 intraday, 20/100 daily) on data
+            that the model was not trained on.
+        sb3: also train a plain DQN of stable-baselines3 on the same training rows, for as many steps.
         cost_multiples: multiples of the assumed costs on the cost curve, ascending, 1 among them.
         chart_points: most points of a chart's line.
     """
@@ -29,6 +30,7 @@ class EvaluationSettings:
     random_accounts: int = 21
     cross_fast: int = 0
     cross_slow: int = 0
+    sb3: bool = False
     cost_multiples: Sequence[float] = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0)
     chart_points: int = 2000
 
@@ -38,6 +40,12 @@ class EvaluationSettings:
             raise ConfigError("out-of-range", f"'random_accounts' must be odd, got {self.random_accounts}")
         check_at_least("cross_fast", self.cross_fast, 0)
         check_at_least("cross_slow", self.cross_slow, 0)
+        if (self.cross_fast == 0) != (self.cross_slow == 0):
+            raise ConfigError(
+                "out-of-range",
+                f"'cross_fast' and 'cross_slow' are fixed both or neither, got {self.cross_fast} and {self.cross_slow}",
+            )
+        check_flag("sb3", self.sb3)
         check_at_least("chart_points", self.chart_points, 100)
         multiples = tuple(float(multiple) for multiple in self.cost_multiples)
         for i, multiple in enumerate(multiples):
@@ -49,7 +57,7 @@ class EvaluationSettings:
             )
         object.__setattr__(self, "cost_multiples", multiples)
 
-    def cross(self, timeframe_ns: int) -> tuple[int, int]:
-        """Lengths (fast, slow) of the moving averages for bars of `timeframe_ns`."""
-        fast, slow = cross_lengths(timeframe_ns)
-        return self.cross_fast or fast, self.cross_slow or slow
+    @property
+    def cross(self) -> tuple[int, int] | None:
+        """Lengths (fast, slow) of the moving averages that the user has fixed; None: they are fitted."""
+        return (self.cross_fast, self.cross_slow) if self.cross_fast else None

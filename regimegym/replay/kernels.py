@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from regimegym.common.prefetch import prefetch
-from regimegym.replay.sum_tree import FIRST_NODE, find_slots, write_weight, write_weights
+from regimegym.replay.sum_tree import FIRST_LEAF, N_COLUMNS, find_slots, root_of, write_weight, write_weights
 
 REFERENCE, BORN, BITS, RETURN, ACTION = range(5)  # words; the accounts follow the action
 N_HEAD_WORDS = ACTION
@@ -22,7 +22,9 @@ END_BIT, STEPS_BIT = 3, 4  # of word BITS: regime + 1 below, whether it terminat
 FIRST_SLOT, CAPACITY, HEAD, COUNT = range(4)  # columns of `groups`
 N_LABELS = 5  # UNKNOWN and the four regimes, as rows of statistics
 DRAWN, AGE, UPDATED, ERROR = range(4)  # columns of `statistics`, sums since they were read
-NOW, LATER, SLOT, GENERATION = range(4)  # rows of the whole numbers that are drawn
+NOW, LATER, SLOT, GENERATION, LABEL, CHOICE = range(6)  # rows of the whole numbers that are drawn
+TOTAL, DISCOUNT, ENDED, WEIGHT = range(4)  # rows of the fractions
+N_DRAWN_NUMBERS, N_DRAWN_FLOATS = 6, 4
 UNSUPPORTED = -1
 
 
@@ -30,8 +32,8 @@ class Memory(NamedTuple):
     """Everything a buffer holds, in three arrays, since a compiled call pays for each it is handed."""
 
     words: np.ndarray  # (capacity, C) int32
-    whole: np.ndarray  # int64: G, leaves, nodes, clock, held (5), groups (G · 4), layout (G · 3)
-    real: np.ndarray  # float64: leaves, sums, minima, peaks (G + 1), statistics (5 · 4)
+    whole: np.ndarray  # int64: G, leaves, nodes, clock, held (5), groups (G · 4), layout (G · 10)
+    real: np.ndarray  # float64: leaves, sums, bounds, minima, peaks (G + 1), statistics (5 · 4)
 
 
 class Store(NamedTuple):
@@ -42,6 +44,7 @@ class Store(NamedTuple):
     groups: np.ndarray  # (G, 4) int64: first slot, capacity, next slot to write, slots filled
     leaves: np.ndarray  # SumTrees.leaves; empty where nothing is prioritised
     sums: np.ndarray
+    bounds: np.ndarray
     minima: np.ndarray
     layout: np.ndarray
     peaks: np.ndarray  # (G + 1,) running maximum priority of each group and of all; 0 before the first
@@ -56,7 +59,8 @@ def opened(memory: Memory) -> Store:
     words, whole, real = memory
     n_groups, n_leaves, n_nodes = whole[0], whole[1], whole[2]
     layout = 4 + N_LABELS + 4 * n_groups
-    minima = n_leaves + n_nodes
+    bounds = n_leaves + n_nodes
+    minima = bounds + n_nodes
     peaks = minima + n_nodes
     statistics = peaks + n_groups + 1
     return Store(
@@ -64,9 +68,10 @@ def opened(memory: Memory) -> Store:
         words.view(np.float32),
         whole[4 + N_LABELS : layout].reshape((n_groups, 4)),
         real[:n_leaves],
-        real[n_leaves:minima],
+        real[n_leaves:bounds],
+        real[bounds:minima],
         real[minima:peaks],
-        whole[layout:].reshape((n_groups, 3)),
+        whole[layout:].reshape((n_groups, N_COLUMNS)),
         real[peaks:statistics],
         whole[3:4],
         whole[4 : 4 + N_LABELS],
@@ -102,7 +107,7 @@ def add_step(
     """Take one step of N accounts in, and store the transitions whose returns are complete.
 
     Args:
-        references, regimes: (N,) int64. actions (N, A), account, next_account (N, S): int32 words.
+        references: (N,) int64. regimes: (N,) int8. actions (N, A), account, next_account (N, S): int32 words.
         rewards: (N,) float64. terminated, ended: (N,) bool.
         alpha: priority exponent.
         keeps_unknown: store transitions of no known regime too.
@@ -183,7 +188,7 @@ def _insert(store: Store, label: int, alpha: float) -> int:
         if was_empty:
             overall = store.peaks[len(store.groups)]
             peak = store.peaks[g] = overall if overall > 0 else 1.0
-        write_weight(store.leaves, store.sums, store.minima, store.layout[g], local, peak**alpha)
+        write_weight(store.leaves, store.sums, store.bounds, store.minima, store.layout[g], local, peak**alpha)
     return slot
 
 
@@ -192,7 +197,7 @@ def total_of(store: Store, g: int) -> float:
     """S_r: sum of the weights of a group; its number of transitions where nothing is prioritised."""
     if len(store.leaves) == 0:
         return float(store.groups[g, COUNT])
-    return store.sums[store.layout[g, FIRST_NODE] + 1]
+    return store.sums[root_of(store.layout[g])]
 
 
 @njit(cache=True, error_model="numpy")
@@ -216,7 +221,7 @@ def _least_probability(store: Store, shares: np.ndarray, balanced: bool) -> floa
     least = np.inf
     for g in range(len(store.groups)):
         if shares[g] > 0:
-            minimum = store.minima[store.layout[g, FIRST_NODE] + 1]
+            minimum = store.minima[root_of(store.layout[g])]
             least = min(least, minimum * probability_scale(store, shares, g, balanced))
     return least
 
@@ -246,61 +251,96 @@ def sample(
     floats: np.ndarray,
     packed: np.ndarray,
     actions: np.ndarray,
-    labels: np.ndarray,
 ) -> int:
     """Draw B transitions and copy them out.
 
     Args:
         weights: (G,) w_r.
-        uniforms: (B + 1,) in [0, 1): the allocation's, then one of each draw.
+        uniforms: (B + 1,) in [0, 1): the allocation's, then one of each draw. Overwritten.
         beta, balanced: of the importance weights.
         powers: (n + 1,) γ^k.
-        numbers: (4, B) int64, rows NOW … GENERATION: references of the decisions and of what is
-            bootstrapped from, slots, generations.
-        floats: (4, B) float32: returns, discounts, terminated, importance weights.
+        numbers: (6, B) int64, rows NOW … CHOICE: references of the decisions and of what is
+            bootstrapped from, slots, generations, regimes, first words of the actions.
+        floats: (4, B) float32, rows TOTAL … WEIGHT: returns, discounts, terminated, importance weights.
         packed: (2, B, S) float32, the accounts there. actions: (B, A) int32 words.
-        labels: (B,) int64 regimes.
 
     Returns:
         How many rewards every one of them summed, 0 where that differs; UNSUPPORTED where no group
         that holds anything has weight.
     """
     store = opened(memory)
-    shares, n_actions, size = shares_of(store, weights), actions.shape[1], packed.shape[2]
+    shares = shares_of(store, weights)
     if shares.sum() == 0:
         return UNSUPPORTED
-    is_prioritised = len(store.leaves) > 0
-    least = _least_probability(store, shares, balanced) if is_prioritised else 1.0
     bounds = _allocate(shares, numbers.shape[1], uniforms[0])
     for g in range(len(store.groups)):
-        start, stop = bounds[g], bounds[g + 1]
-        if start == stop:
-            continue
-        targets, slots = uniforms[1 + start : 1 + stop] * total_of(store, g), numbers[SLOT, start:stop]
-        scale = probability_scale(store, shares, g, balanced)
-        if is_prioritised:
-            find_slots(store.leaves, store.sums, store.layout[g], targets, slots)
-        else:
-            slots[:] = targets.astype(np.int64)
-        for b in range(start, stop):
-            floats[3, b] = 1.0
-            if is_prioritised:
-                weight = store.leaves[store.layout[g, 0] + numbers[SLOT, b]]
-                floats[3, b] = (least / (weight * scale)) ** beta
-        slots += store.groups[g, FIRST_SLOT]
-        for slot in slots:
-            prefetch(store.words, slot)
+        part = slice(bounds[g], bounds[g + 1])
+        if bounds[g] < bounds[g + 1]:
+            _find(store, g, uniforms[1:][part], numbers[SLOT, part])
+    if len(store.leaves) > 0:
+        _weigh(store, shares, bounds, beta, balanced, numbers[SLOT], uniforms[1:], floats[WEIGHT])
+    else:
+        floats[WEIGHT] = 1.0
+    return _copy_out(store, powers, numbers, floats, packed, actions)
+
+
+@njit(cache=True, error_model="numpy")
+def _find(store: Store, g: int, uniforms: np.ndarray, slots: np.ndarray) -> None:
+    """Draw from one group, and begin to load what was drawn. Overwrites `uniforms`."""
+    uniforms *= total_of(store, g)
+    if len(store.leaves) > 0:
+        find_slots(store.leaves, store.sums, store.bounds, store.layout[g], uniforms, slots)
+    else:
+        slots[:] = uniforms.astype(np.int64)
+    slots += store.groups[g, FIRST_SLOT]
+    for slot in slots:
+        prefetch(store.words, slot)
+
+
+@njit(cache=True, error_model="numpy")
+def _weigh(
+    store: Store,
+    shares: np.ndarray,
+    bounds: np.ndarray,
+    beta: float,
+    balanced: bool,
+    slots: np.ndarray,
+    ratios: np.ndarray,
+    weights: np.ndarray,
+) -> None:
+    """Importance weights (min_j P(j) / P(i))^β of what was drawn; `ratios` (B,) is room for what is between."""
+    least = _least_probability(store, shares, balanced)
+    for g in range(len(store.groups)):
+        first_leaf = store.layout[g, FIRST_LEAF] - store.groups[g, FIRST_SLOT]
+        top = least / probability_scale(store, shares, g, balanced) if bounds[g] < bounds[g + 1] else 0.0
+        for b in range(bounds[g], bounds[g + 1]):
+            ratios[b] = top / store.leaves[np.uint64(first_leaf + slots[b])]
+    for b in range(len(weights)):
+        weights[b] = ratios[b] ** beta
+
+
+@njit(cache=True, error_model="numpy")
+def _copy_out(
+    store: Store,
+    powers: np.ndarray,
+    numbers: np.ndarray,
+    floats: np.ndarray,
+    packed: np.ndarray,
+    actions: np.ndarray,
+) -> int:
+    """Everything that is known of the slots numbers[SLOT], as `sample` says, and count them as drawn."""
+    n_actions, size = actions.shape[1], packed.shape[2]
     first = ACTION + n_actions
     all_steps = store.words[numbers[SLOT, 0], BITS] >> STEPS_BIT
     for b in range(numbers.shape[1]):
-        slot = numbers[SLOT, b]
+        slot = np.uint64(numbers[SLOT, b])
         held, real = store.words[slot], store.floats[slot]
         steps, label = held[BITS] >> STEPS_BIT, held[BITS] & 7
         all_steps = all_steps if steps == all_steps else 0
-        labels[b], numbers[GENERATION, b] = label - 1, held[BORN]
         numbers[NOW, b], numbers[LATER, b] = held[REFERENCE], held[REFERENCE] + steps
-        floats[0, b], floats[1, b] = real[RETURN], powers[steps]
-        floats[2, b] = held[BITS] >> END_BIT & 1
+        numbers[GENERATION, b], numbers[LABEL, b], numbers[CHOICE, b] = held[BORN], label - 1, held[ACTION]
+        floats[TOTAL, b], floats[DISCOUNT, b] = real[RETURN], powers[steps]
+        floats[ENDED, b] = held[BITS] >> END_BIT & 1
         for k in range(n_actions):
             actions[b, k] = held[ACTION + k]
         for k in range(size):
@@ -331,31 +371,42 @@ def update(
     for b in range(len(slots)):
         if not (np.isfinite(errors[b]) and 0 <= slots[b] < len(store.words)):
             return b
-    n_groups = len(store.groups)
-    group_of = np.full(len(slots), -1)
+    group_of, priorities = np.empty(len(slots), np.int64), np.empty(len(slots))
     for b in range(len(slots)):
-        held = store.words[slots[b]]
-        if held[BORN] == born[b]:
-            label = held[BITS] & 7
-            group_of[b] = label - 1 if n_groups > 1 else 0
-            store.statistics[label, UPDATED] += 1
-            store.statistics[label, ERROR] += abs(errors[b])
-    if len(store.leaves) == 0:
-        return -1
-    highest = 0.0
-    chosen, weights = np.empty(len(slots), np.int64), np.empty(len(slots))
+        held, error = store.words[np.uint64(slots[b])], abs(errors[b])
+        label = held[BITS] & 7
+        is_held = held[BORN] == born[b]
+        group_of[b] = -1 if not is_held else label - 1 if len(store.groups) > 1 else 0
+        store.statistics[label, UPDATED] += is_held
+        store.statistics[label, ERROR] += error if is_held else 0.0
+        priorities[b] = min(error, most) + epsilon
+    if len(store.leaves) > 0:
+        _set_priorities(store, slots, group_of, priorities, alpha, decay)
+    return -1
+
+
+@njit(cache=True, error_model="numpy")
+def _set_priorities(
+    store: Store, slots: np.ndarray, group_of: np.ndarray, priorities: np.ndarray, alpha: float, decay: float
+) -> None:
+    """Write priorities (B,) of slots (B,), each of its group, −1 of none, and let the peaks sink towards them."""
+    weights = np.empty(len(slots))
+    for b in range(len(slots)):
+        weights[b] = priorities[b] ** alpha
+    chosen, chosen_weights = np.empty(len(slots), np.int64), np.empty(len(slots))
+    n_groups, highest = len(store.groups), 0.0
     for g in range(n_groups):
         n, peak = 0, 0.0
         for b in range(len(slots)):
             if group_of[b] == g:
-                priority = min(abs(errors[b]), most) + epsilon
-                peak = max(peak, priority)
-                chosen[n], weights[n] = slots[b] - store.groups[g, FIRST_SLOT], priority**alpha
+                peak = max(peak, priorities[b])
+                chosen[n], chosen_weights[n] = slots[b] - store.groups[g, FIRST_SLOT], weights[b]
                 n += 1
         if n > 0:
-            write_weights(store.leaves, store.sums, store.minima, store.layout[g], chosen[:n], weights[:n])
+            write_weights(
+                store.leaves, store.sums, store.bounds, store.minima, store.layout[g], chosen[:n], chosen_weights[:n]
+            )
             store.peaks[g] = max(peak, decay * store.peaks[g])
             highest = max(highest, peak)
     if highest > 0:
         store.peaks[n_groups] = max(highest, decay * store.peaks[n_groups])
-    return -1

@@ -18,7 +18,7 @@ from regimegym.common.regimes import N_REGIMES, REGIMES, Regime
 from regimegym.features.tape import MarketTape
 from regimegym.replay import kernels
 from regimegym.replay.kernels import CAPACITY, COUNT, Pending
-from regimegym.replay.rooms import Drawn, Room, Rooms, batch_room
+from regimegym.replay.rooms import Drawn, Room, Rooms, batch_room, on_device
 from regimegym.replay.samples import RegimeUse, ReplayBatch, Transitions
 from regimegym.replay.settings import ReplaySettings
 from regimegym.replay.sources import StepSource, WindowSource
@@ -89,7 +89,10 @@ class RegimeReplayBuffer(ReplayBuffer):
         self.rng = rng
         self.n_steps, self.gamma = n_steps, gamma
         self.beta = self.settings.beta
+        self._is_balanced = self.settings.is_target == "balanced"
         self._is_discrete = isinstance(action_space, spaces.Discrete)
+        self._word = np.int32 if self._is_discrete else np.float32  # of an action
+        self._keeps_unknown = not self.source.tapes and self.settings.kind != "regime"
         if not (self._is_discrete or isinstance(action_space, spaces.Box)):
             raise ConfigError("odd-actions", f"replay holds discrete or continuous actions, not {action_space}")
         capacities = [buffer_size] if self.settings.kind != "regime" else split_capacity(buffer_size, N_REGIMES)
@@ -119,7 +122,8 @@ class RegimeReplayBuffer(ReplayBuffer):
     @property
     def tree_nbytes(self) -> int:
         """Bytes of the priority trees."""
-        return self._store.leaves.nbytes + self._store.sums.nbytes + self._store.minima.nbytes
+        store = self._store
+        return store.leaves.nbytes + store.sums.nbytes + store.bounds.nbytes + store.minima.nbytes
 
     @property
     def counts(self) -> np.ndarray:
@@ -164,37 +168,39 @@ class RegimeReplayBuffer(ReplayBuffer):
         """
         step = self.source.last_step(obs, next_obs, infos)
         ended = np.asarray(done, bool)
-        truncated = np.array([info.get("TimeLimit.truncated", False) for info in infos], bool)
-        word = np.int32 if self._is_discrete else np.float32
+        terminated = ended
+        if np.count_nonzero(ended):
+            terminated = ended & ~np.array([info.get("TimeLimit.truncated", False) for info in infos], bool)
         kernels.add_step(
             self._memory,
             self._pending,
             step.reference,
             self._regimes(step.reference, infos),
-            np.ascontiguousarray(action, word).reshape(self.n_envs, self.action_dim).view(np.int32),
+            np.ascontiguousarray(action, self._word).reshape(self.n_envs, self.action_dim).view(np.int32),
             step.account.view(np.int32),
             step.next_account.view(np.int32),
             np.asarray(reward, np.float64),
-            ended & ~truncated,
+            terminated,
             ended,
             self.settings.alpha,
-            not self.source.tapes and self.settings.kind != "regime",
+            self._keeps_unknown,
         )
 
     def _regimes(self, references: np.ndarray, infos: list[dict[str, Any]]) -> np.ndarray:
+        """(N,) int8 labels of a step."""
         tapes = self.source.tapes
         if len(tapes) == 1:
-            return tapes[0].regimes[references].astype(np.int64)
+            return tapes[0].regimes[references]
         if tapes:
             indices, rows = np.divmod(references, len(tapes[0]))
-            return np.array([tapes[k].regimes[row] for k, row in zip(indices, rows, strict=True)], np.int64)
+            return np.array([tapes[k].regimes[row] for k, row in zip(indices, rows, strict=True)], np.int8)
         if self.settings.kind == "regime" and "regime" not in infos[0]:
             raise ConfigError(
                 "no-regime",
                 "replay=regime needs the regime of every step, and this environment's infos name none",
                 needed="infos with 'regime' (a code of common.regimes.Regime), or replay=prioritized",
             )
-        return np.array([info.get("regime", Regime.UNKNOWN) for info in infos], np.int64)
+        return np.array([info.get("regime", Regime.UNKNOWN) for info in infos], np.int8)
 
     # --- out -------------------------------------------------------------------------------------
 
@@ -208,7 +214,9 @@ class RegimeReplayBuffer(ReplayBuffer):
         """
         drawn = self._draw(batch_size)
         market, next_market = self._windows(drawn)
-        account, next_account, action, reward_n, discount, terminated, weights, regime = self._shown(drawn)
+        account, next_account, action, reward_n, discount, terminated, weights, regime = on_device(
+            drawn.shown, self.device
+        )
         return ReplayBatch(
             market, account, action, reward_n, next_market, next_account, discount, terminated,
             regime, weights, drawn.numbers[kernels.SLOT], drawn.numbers[kernels.GENERATION],
@@ -220,7 +228,7 @@ class RegimeReplayBuffer(ReplayBuffer):
     ) -> DictReplayBufferSamples | ReplayBufferSamples:
         """Stable-baselines3's form of `draw`: discounts γⁿ instead of γ, no importance weights."""
         drawn = self._draw(batch_size)
-        _, _, action, reward_n, discount, terminated, _, _ = self._shown(drawn)
+        _, _, action, reward_n, discount, terminated, _, _ = on_device(drawn.shown, self.device)
         reward_n, discount, terminated = reward_n[:, None], discount[:, None], terminated[:, None]
         now, later = self._observations(drawn, env)
         if env is not None:
@@ -318,47 +326,39 @@ class RegimeReplayBuffer(ReplayBuffer):
         self._memory, self._store = memory, kernels.opened(memory)
 
     def _draw(self, batch_size: int) -> Drawn:
-        room = self._rooms.take(batch_size)
-        blocks, action, words, floats, labels = room.arrays
-        numbers = np.empty((4, batch_size), np.int64)
-        packed = np.empty((2, batch_size, self.source.size), np.float32)
-        outcome = kernels.sample(
+        numbers, floats, packed, words, blocks, *shown = self._rooms.take(batch_size)
+        ahead = kernels.sample(
             self._memory,
             self._weights,
             self.rng.random(batch_size + 1),
             self.beta,
-            self.settings.is_target == "balanced",
+            self._is_balanced,
             self._pending.powers,
             numbers,
             floats,
             packed,
             words,
-            labels,
         )
-        if outcome == kernels.UNSUPPORTED and self.size() == 0:
-            raise RegimeGymError("empty-replay", "cannot sample from an empty replay buffer")
-        if outcome == kernels.UNSUPPORTED:
-            raise RegimeGymError(
-                "no-support",
-                "replay holds only regimes whose weight is zero",
-                needed="a weight above zero in replay.regime_weights for a regime that occurs",
-                found=", ".join(f"{r.name.lower()} {n}" for r, n in zip(REGIMES, self.counts, strict=True)),
-            )
+        if ahead == kernels.UNSUPPORTED:
+            raise self._nothing_to_draw()
         if self._can_cut:
             self._warn_of_cut_support()
-        if self._is_discrete:
-            action[:] = words[:, 0]
         if self._n_fields:
-            self.source.write_blocks(packed.reshape(-1, self.source.size), blocks)
-        return Drawn(numbers, packed, outcome, room)
+            self.source.write_blocks(packed.reshape(-1, packed.shape[2]), blocks)
+        return Drawn(numbers, packed, tuple(shown), ahead)
+
+    def _nothing_to_draw(self) -> RegimeGymError:
+        if self.size() == 0:
+            return RegimeGymError("empty-replay", "cannot sample from an empty replay buffer")
+        return RegimeGymError(
+            "no-support",
+            "replay holds only regimes whose weight is zero",
+            needed="a weight above zero in replay.regime_weights for a regime that occurs",
+            found=", ".join(f"{r.name.lower()} {n}" for r, n in zip(REGIMES, self.counts, strict=True)),
+        )
 
     def _new_room(self, batch_size: int) -> Room:
-        return batch_room(batch_size, self._n_fields, self.action_dim, self._is_discrete)
-
-    def _shown(self, drawn: Drawn) -> Sequence[Tensor]:
-        """Both account blocks, action, return, discount, terminated, importance weight and regime on the device."""
-        tensors = drawn.room.tensors
-        return tensors if self.device.type == "cpu" else [tensor.to(self.device) for tensor in tensors]
+        return batch_room(batch_size, self._n_fields, self.source.size, self.action_dim, self._is_discrete)
 
     def _warn_of_cut_support(self) -> None:
         for g in np.flatnonzero((self._weights == 0) & (self._store.groups[:, COUNT] > 0)).tolist():
@@ -378,7 +378,7 @@ class RegimeReplayBuffer(ReplayBuffer):
     def _observations(self, drawn: Drawn, env: VecNormalize | None) -> list[Any]:
         """Both observations of a batch as tensors."""
         if self.source.tapes:
-            parts: dict[str, Sequence[Tensor]] = {"account": self._shown(drawn)[:2]}
+            parts: dict[str, Sequence[Tensor]] = {"account": on_device(drawn.shown[:2], self.device)}
             if self._gather is not None:
                 parts["market"] = self._windows(drawn)
             else:

@@ -9,7 +9,7 @@ from regimegym.common.regimes import N_REGIMES
 from regimegym.replay import kernels
 from regimegym.replay.kernels import CAPACITY, COUNT, FIRST_SLOT, Memory, Pending, Store
 from regimegym.replay.samples import Transitions
-from regimegym.replay.sum_tree import SumTrees
+from regimegym.replay.sum_tree import N_COLUMNS, SumTrees
 
 PLAIN = ("groups", "peaks", "clock", "held", "statistics")  # arrays of a store that are saved as they are
 
@@ -33,8 +33,8 @@ def new_memory(capacities: Sequence[int], n_words: int, is_prioritised: bool) ->
     n_leaves, n_nodes = (len(trees.leaves), len(trees.sums)) if is_prioritised else (0, 0)
     memory = Memory(
         words=np.zeros((n_slots, n_words), np.int32),
-        whole=np.zeros(4 + kernels.N_LABELS + 7 * n_groups, np.int64),
-        real=np.zeros(n_leaves + 2 * n_nodes + n_groups + 1 + 4 * kernels.N_LABELS),
+        whole=np.zeros(4 + kernels.N_LABELS + (4 + N_COLUMNS) * n_groups, np.int64),
+        real=np.zeros(n_leaves + 3 * n_nodes + n_groups + 1 + 4 * kernels.N_LABELS),
     )
     memory.whole[:3] = n_groups, n_leaves, n_nodes
     store = kernels.opened(memory)
@@ -60,7 +60,7 @@ def new_pending(n_envs: int, n_steps: int, n_words: int, gamma: float) -> Pendin
 def trees_of(store: Store) -> SumTrees:
     """The priority trees of a store, sharing its arrays."""
     trees = SumTrees(store.groups[:, CAPACITY].tolist())
-    trees.leaves, trees.sums, trees.minima = store.leaves, store.sums, store.minima
+    trees.leaves, trees.sums, trees.bounds, trees.minima = store.leaves, store.sums, store.bounds, store.minima
     return trees
 
 

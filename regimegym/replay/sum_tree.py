@@ -1,23 +1,31 @@
 """Sum trees: draw slot i with probability weight[i] / total, and know the smallest weight.
 
-Weights lie in blocks of sixteen, two cache lines each; over the blocks stands a binary heap of
-sums and one of minima: node 1 is the root, node k has children 2k and 2k + 1, block b is node
-n_blocks + b. Many slots are walked together, one level after the other, so that the processor
-waits for many nodes at once instead of for one after the other. Parents are recomputed from
-their children, never adjusted by a difference: a million updates leave no drift.
+Level 0 holds the weights, in blocks of sixteen (two cache lines); every further level holds the sum
+of each block of the one below, again in blocks, up to a level of one number, the total. Beside the
+sums of a block stand its minima and its bounds, the cumulative sums: a target is held against all
+sixteen at once. All leaves are equally deep, and a million of them five levels deep. Many slots
+are walked together, one level after the other, so that the processor waits for many blocks at once
+instead of for one after the other. Sums are recomputed from what is below, never adjusted by a
+difference: a million updates leave no drift.
 
 Source: Schaul et al. 2016, "Prioritized Experience Replay", arXiv:1511.05952, app. B.2.1.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from numba import njit
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import njit, types
+from numba.extending import intrinsic
 
 from regimegym.common.prefetch import prefetch
 
-BLOCK = 16  # weights; eight took more memory, thirty-two more time
-FIRST_LEAF, FIRST_NODE, N_BLOCKS = range(3)
+BLOCK, SHIFT = 16, 4  # numbers of a block and its logarithm; eight took more memory, thirty-two more time
+SIZE = np.uint64(BLOCK)  # indices that cannot be negative are unsigned: they need not be wrapped around
+MOST_LEVELS = 8  # above the weights: 2³² slots
+FIRST_LEAF, N_LEVELS, FIRST_NODE = range(3)  # columns of a layout; FIRST_NODE of level 1, the others behind it
+N_COLUMNS = FIRST_NODE + MOST_LEVELS
 
 
 class SumTrees:
@@ -28,33 +36,32 @@ class SumTrees:
 
     Attributes:
         leaves: all weights, each tree padded to whole blocks.
-        sums, minima: the heaps of all trees, one behind the other.
-        layout: (G, 3) int64, first leaf, first node and number of blocks of each tree.
+        sums, bounds, minima: the levels above the weights of all trees, one behind the other, each padded.
+        layout: (G, 10) int64, first leaf of each tree, its levels above the weights, where these begin.
     """
 
     def __init__(self, capacities: Sequence[int]) -> None:
         if not len(capacities) or min(capacities) < 1:
             raise ValueError(f"every capacity must be ≥ 1 slot, got {list(capacities)}")
         self.capacities = np.array(capacities, np.int64)
-        n_blocks = -(-self.capacities // BLOCK)
-        before = np.cumsum(n_blocks) - n_blocks
-        self.layout = np.stack([before * BLOCK, before * 2, n_blocks], axis=1)
-        self.leaves = np.zeros(int(n_blocks.sum()) * BLOCK)
-        self.sums = np.zeros(int(n_blocks.sum()) * 2)
-        self.minima = np.full(int(n_blocks.sum()) * 2, np.inf)
+        self.layout, n_leaves, n_nodes = _layout(self.capacities.tolist())
+        self.leaves = np.zeros(n_leaves)
+        self.sums = np.zeros(n_nodes)
+        self.bounds = np.zeros(n_nodes)
+        self.minima = np.full(n_nodes, np.inf)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of weights and heaps."""
-        return self.leaves.nbytes + self.sums.nbytes + self.minima.nbytes
+        """Bytes of weights, sums, bounds and minima."""
+        return self.leaves.nbytes + self.sums.nbytes + self.bounds.nbytes + self.minima.nbytes
 
     def total(self, tree: int = 0) -> float:
         """Sum of the weights of a tree."""
-        return float(self.sums[self.layout[tree, FIRST_NODE] + 1])
+        return float(self.sums[root_of(self.layout[tree])])
 
     def minimum(self, tree: int = 0) -> float:
         """Smallest weight above zero of a tree; infinity where there is none."""
-        return float(self.minima[self.layout[tree, FIRST_NODE] + 1])
+        return float(self.minima[root_of(self.layout[tree])])
 
     def weights(self, tree: int = 0) -> np.ndarray:
         """(capacity,) view of the weights of a tree."""
@@ -76,7 +83,7 @@ class SumTrees:
             raise IndexError(f"slots must lie in [0, {capacity}), got {slots}")
         if not (np.isfinite(weights) & (weights >= 0.0)).all():
             raise ValueError(f"weights must be finite and ≥ 0, got {weights}")
-        write_weights(self.leaves, self.sums, self.minima, self.layout[tree], slots, weights)
+        write_weights(self.leaves, self.sums, self.bounds, self.minima, self.layout[tree], slots, weights)
 
     def find(self, targets: np.ndarray, tree: int = 0) -> np.ndarray:
         """Slots (B,) of a tree whose cumulative interval holds targets (B,); never one of weight zero.
@@ -88,136 +95,256 @@ class SumTrees:
         if not ((targets >= 0.0) & (targets < self.total(tree))).all():
             raise ValueError(f"targets must lie in [0, {self.total(tree)}), got {targets}")
         slots = np.empty(len(targets), np.int64)
-        find_slots(self.leaves, self.sums, self.layout[tree], targets, slots)
+        find_slots(self.leaves, self.sums, self.bounds, self.layout[tree], targets, slots)
         return slots
 
     def rebuild(self) -> None:
-        """Recompute both heaps from `leaves`."""
-        for tree in self.layout:
-            _rebuild(self.leaves, self.sums, self.minima, tree)
+        """Recompute everything else from `leaves`."""
+        for tree, capacity in zip(self.layout, self.capacities, strict=True):
+            _rebuild(self.leaves, self.sums, self.bounds, self.minima, tree, -(-capacity // BLOCK))
 
     def check_valid(self) -> None:
-        """Raise AssertionError unless every node is the exact sum, and minimum, of what is below it."""
+        """Raise AssertionError unless every node is the exact sum, and minimum, of what is below it, bounds as well."""
         assert np.isfinite(self.leaves).all()
         assert (self.leaves >= 0).all()
         fresh = SumTrees(self.capacities.tolist())
         fresh.leaves[:] = self.leaves
         fresh.rebuild()
         for tree, capacity in enumerate(self.capacities):
-            first, node, n_blocks = self.layout[tree]
-            assert not self.leaves[first + capacity : first + n_blocks * BLOCK].any(), f"tree {tree}: padding is drawn"
-            for ours, theirs in ((self.sums, fresh.sums), (self.minima, fresh.minima)):
-                nodes = slice(node + 1, node + 2 * n_blocks)
-                assert np.array_equal(ours[nodes], theirs[nodes]), f"tree {tree} does not add up"
+            first, root = self.layout[tree, FIRST_LEAF], root_of(self.layout[tree])
+            padding = self.leaves[first + capacity : first + -(-capacity // BLOCK) * BLOCK]
+            assert not padding.any(), f"tree {tree}: padding is drawn"
+            for name in ("sums", "bounds", "minima"):
+                nodes = slice(self.layout[tree, FIRST_NODE], root + BLOCK)
+                ours, theirs = getattr(self, name)[nodes], getattr(fresh, name)[nodes]
+                assert np.array_equal(ours, theirs), f"tree {tree} does not add up"
+
+
+def _layout(capacities: Sequence[int]) -> tuple[np.ndarray, int, int]:
+    """Where every level of every tree begins, and how many leaves and nodes there are in all."""
+    layout = np.zeros((len(capacities), N_COLUMNS), np.int64)
+    n_leaves = n_nodes = 0
+    for row, capacity in zip(layout, capacities, strict=True):
+        n_blocks = -(-capacity // BLOCK)
+        row[FIRST_LEAF] = n_leaves
+        n_leaves += n_blocks * BLOCK
+        n_numbers = 0
+        while n_numbers != 1:
+            n_numbers, n_blocks = n_blocks, -(-n_blocks // BLOCK)
+            row[FIRST_NODE + row[N_LEVELS]] = n_nodes
+            row[N_LEVELS] += 1
+            n_nodes += n_blocks * BLOCK
+    return layout, n_leaves, n_nodes
+
+
+@intrinsic
+def _passed(_typing: Any, bounds: Any, first: Any, target: Any) -> Any:
+    """How many of the BLOCK bounds from `first` on are ≤ target: one comparison of a whole block."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        block = ir.VectorType(ir.DoubleType(), BLOCK)
+        held = context.make_array(signature.args[0])(context, builder, args[0])
+        place = builder.bitcast(builder.gep(held.data, [args[1]]), block.as_pointer())
+        numbers, undefined = builder.load(place, align=8), ir.Constant(block, ir.Undefined)
+        one = builder.insert_element(undefined, args[2], ir.IntType(32)(0))
+        every = builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(ir.IntType(32), BLOCK), [0] * BLOCK))
+        bits = builder.bitcast(builder.fcmp_ordered("<=", numbers, every), ir.IntType(BLOCK))
+        return builder.ctpop(builder.zext(bits, ir.IntType(64)))
+
+    return types.uint64(bounds, types.uint64, types.float64), generate
+
+
+passed_of: Any = _passed  # an intrinsic is called without its first parameter
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def root_of(tree: np.ndarray) -> int:
+    """Index of the total and of the overall minimum; `tree` is a row of the layout."""
+    return tree[FIRST_NODE + tree[N_LEVELS] - 1]
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _start(tree: np.ndarray, level: int, block: int) -> np.uint64:
+    """Index of the first number of a block: of weights on level 0, of nodes above."""
+    return np.uint64(tree[FIRST_LEAF if level == 0 else FIRST_NODE + level - 1]) + np.uint64(block) * SIZE
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _gather_leaves(leaves: np.ndarray, sums: np.ndarray, minima: np.ndarray, tree: np.ndarray, block: int) -> None:
+    """Recompute the node of level 1 above a block of weights; a weight of zero is no minimum."""
+    first, above = _start(tree, 0, block), np.uint64(tree[FIRST_NODE] + block)
+    total_0, total_1, total_2, total_3 = 0.0, 0.0, 0.0, 0.0  # four sums that need not wait for one another
+    least_0, least_1, least_2, least_3 = np.inf, np.inf, np.inf, np.inf
+    for k in range(0, BLOCK, 4):
+        at = first + np.uint64(k)
+        weight_0, weight_1 = leaves[at], leaves[at + np.uint64(1)]
+        weight_2, weight_3 = leaves[at + np.uint64(2)], leaves[at + np.uint64(3)]
+        total_0, total_1, total_2, total_3 = (
+            total_0 + weight_0,
+            total_1 + weight_1,
+            total_2 + weight_2,
+            total_3 + weight_3,
+        )
+        least_0 = weight_0 if 0 < weight_0 < least_0 else least_0
+        least_1 = weight_1 if 0 < weight_1 < least_1 else least_1
+        least_2 = weight_2 if 0 < weight_2 < least_2 else least_2
+        least_3 = weight_3 if 0 < weight_3 < least_3 else least_3
+    sums[above] = (total_0 + total_1) + (total_2 + total_3)
+    minima[above] = _least_of(least_0, least_1, least_2, least_3)
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _least_of(a: float, b: float, c: float, d: float) -> float:
+    """min without a word about NaN, of which there is none."""
+    a, c = a if a < b else b, c if c < d else d
+    return a if a < c else c
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _gather_nodes(
+    sums: np.ndarray, bounds: np.ndarray, minima: np.ndarray, tree: np.ndarray, level: int, block: int
+) -> None:
+    """Recompute the bounds of a block of nodes, and the node of `level` ≥ 2 above it."""
+    first, above = _start(tree, level - 1, block), np.uint64(tree[FIRST_NODE + level - 1] + block)
+    total = 0.0
+    for k in range(BLOCK):
+        total += sums[first + np.uint64(k)]
+        bounds[first + np.uint64(k)] = total
+    least_0, least_1, least_2, least_3 = np.inf, np.inf, np.inf, np.inf
+    for k in range(0, BLOCK, 4):
+        at = first + np.uint64(k)
+        least_0 = _less(least_0, minima[at])
+        least_1 = _less(least_1, minima[at + np.uint64(1)])
+        least_2 = _less(least_2, minima[at + np.uint64(2)])
+        least_3 = _less(least_3, minima[at + np.uint64(3)])
+    sums[above] = total
+    minima[above] = _least_of(least_0, least_1, least_2, least_3)
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _less(a: float, b: float) -> float:
+    return a if a < b else b
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _n_blocks(tree: np.ndarray, level: int) -> int:
+    """Blocks of `level` ≥ 1, unless it is the highest."""
+    return (tree[FIRST_NODE + level] - tree[FIRST_NODE + level - 1]) >> SHIFT
 
 
 @njit(cache=True, error_model="numpy")
-def _gather_block(leaves: np.ndarray, sums: np.ndarray, minima: np.ndarray, tree: np.ndarray, block: int) -> None:
-    first = tree[FIRST_LEAF] + block * BLOCK
-    sum_0, sum_1, sum_2, sum_3, least = 0.0, 0.0, 0.0, 0.0, np.inf
-    for leaf in range(first, first + BLOCK, 4):  # four sums that need not wait for one another
-        sum_0 += leaves[leaf]
-        sum_1 += leaves[leaf + 1]
-        sum_2 += leaves[leaf + 2]
-        sum_3 += leaves[leaf + 3]
-    for leaf in range(first, first + BLOCK):
-        weight = leaves[leaf]
-        least = weight if 0 < weight < least else least
-    node = tree[FIRST_NODE] + tree[N_BLOCKS] + block
-    sums[node], minima[node] = (sum_0 + sum_1) + (sum_2 + sum_3), least
-
-
-@njit(cache=True, error_model="numpy")
-def _gather_children(sums: np.ndarray, minima: np.ndarray, first: int, node: int) -> None:
-    left, right = first + 2 * node, first + 2 * node + 1
-    sums[first + node] = sums[left] + sums[right]
-    minima[first + node] = min(minima[left], minima[right])
-
-
-@njit(cache=True, error_model="numpy")
-def _rebuild(leaves: np.ndarray, sums: np.ndarray, minima: np.ndarray, tree: np.ndarray) -> None:
-    for block in range(tree[N_BLOCKS]):
-        _gather_block(leaves, sums, minima, tree, block)
-    for node in range(tree[N_BLOCKS] - 1, 0, -1):
-        _gather_children(sums, minima, tree[FIRST_NODE], node)
+def _rebuild(
+    leaves: np.ndarray, sums: np.ndarray, bounds: np.ndarray, minima: np.ndarray, tree: np.ndarray, n_blocks: int
+) -> None:
+    for block in range(n_blocks):
+        _gather_leaves(leaves, sums, minima, tree, block)
+    for level in range(2, tree[N_LEVELS] + 1):
+        for block in range(_n_blocks(tree, level - 1)):
+            _gather_nodes(sums, bounds, minima, tree, level, block)
 
 
 @njit(cache=True, error_model="numpy")
 def write_weights(
-    leaves: np.ndarray, sums: np.ndarray, minima: np.ndarray, tree: np.ndarray, slots: np.ndarray, weights: np.ndarray
+    leaves: np.ndarray,
+    sums: np.ndarray,
+    bounds: np.ndarray,
+    minima: np.ndarray,
+    tree: np.ndarray,
+    slots: np.ndarray,
+    weights: np.ndarray,
 ) -> None:
     """SumTrees.set without its checks; `tree` is its row of the layout. Overwrites `slots`."""
-    first, n = tree[FIRST_LEAF], len(slots)
+    first, n = np.uint64(tree[FIRST_LEAF]), len(slots)
     for b in range(n):
-        leaves[first + slots[b]] = 0.0
+        leaves[first + np.uint64(slots[b])] = 0.0
     for b in range(n):
-        leaves[first + slots[b]] = max(leaves[first + slots[b]], weights[b])
+        slot = first + np.uint64(slots[b])
+        leaves[slot] = max(leaves[slot], weights[b])
     for b in range(n):
-        block = slots[b] // BLOCK
-        _gather_block(leaves, sums, minima, tree, block)
-        slots[b] = tree[N_BLOCKS] + block
-    # Blocks lie on two levels at most. A node may be gathered too early by way of a short branch;
-    # the longest branch comes by last, when everything below is done. Near the root, where most
-    # branches meet, all nodes are gathered once instead.
-    top = n
-    while n > 0:
-        n_parents, previous = 0, 0
+        slots[b] >>= SHIFT
+        _gather_leaves(leaves, sums, minima, tree, slots[b])
+    for level in range(2, tree[N_LEVELS] + 1):
+        n_blocks = _n_blocks(tree, level - 1)
+        if n_blocks <= n:  # most of them lie above a slot: all, once
+            for block in range(n_blocks):
+                _gather_nodes(sums, bounds, minima, tree, level, block)
+            continue
         for b in range(n):
-            parent = slots[b] >> 1
-            if parent >= top and parent != previous:
-                _gather_children(sums, minima, tree[FIRST_NODE], parent)
-                slots[n_parents] = previous = parent
-                n_parents += 1
-        n = n_parents
-    for node in range(min(top, tree[N_BLOCKS]) - 1, 0, -1):
-        _gather_children(sums, minima, tree[FIRST_NODE], node)
-
-
-@njit(cache=True, error_model="numpy", forceinline=True)
-def _go_down(sums: np.ndarray, first: int, targets: np.ndarray, slots: np.ndarray, b: int) -> None:
-    """Target b from node slots[b] to one of its children."""
-    node, target = slots[b], targets[b]
-    left = sums[first + 2 * node]
-    # The second test stops rounding from leading into an empty subtree.
-    goes_right = (target >= left) & (sums[first + 2 * node + 1] > 0.0)
-    targets[b] = target - left if goes_right else target
-    slots[b] = 2 * node + goes_right
-
-
-@njit(cache=True, error_model="numpy")
-def find_slots(leaves: np.ndarray, sums: np.ndarray, tree: np.ndarray, targets: np.ndarray, slots: np.ndarray) -> None:
-    """SumTrees.find without its checks, into `slots`; `tree` is its row of the layout. Overwrites `targets`."""
-    n_blocks, first = tree[N_BLOCKS], tree[FIRST_NODE]
-    slots[:] = 1
-    reach = 1
-    while 2 * reach <= n_blocks:  # every node of this level has children
-        reach *= 2
-        for b in range(len(slots)):
-            _go_down(sums, first, targets, slots, b)
-    blocks = leaves.reshape((-1, BLOCK))
-    for b in range(len(slots)):
-        if slots[b] < n_blocks:
-            _go_down(sums, first, targets, slots, b)
-        prefetch(blocks, tree[FIRST_LEAF] // BLOCK + slots[b] - n_blocks)
-    for b in range(len(slots)):
-        block = (slots[b] - n_blocks) * BLOCK
-        passed, last, total = 0, 0, 0.0
-        for k in range(BLOCK):
-            weight = leaves[tree[FIRST_LEAF] + block + k]
-            total += weight
-            passed += targets[b] >= total
-            last = k if weight > 0 else last
-        slots[b] = block + min(passed, last)
+            slots[b] >>= SHIFT
+            _gather_nodes(sums, bounds, minima, tree, level, slots[b])
 
 
 @njit(cache=True, error_model="numpy")
 def write_weight(
-    leaves: np.ndarray, sums: np.ndarray, minima: np.ndarray, tree: np.ndarray, slot: int, weight: float
+    leaves: np.ndarray,
+    sums: np.ndarray,
+    bounds: np.ndarray,
+    minima: np.ndarray,
+    tree: np.ndarray,
+    slot: int,
+    weight: float,
 ) -> None:
     """Write one weight; `tree` is its row of the layout."""
     leaves[tree[FIRST_LEAF] + slot] = weight
-    _gather_block(leaves, sums, minima, tree, slot // BLOCK)
-    node = (tree[N_BLOCKS] + slot // BLOCK) >> 1
-    while node > 0:
-        _gather_children(sums, minima, tree[FIRST_NODE], node)
-        node >>= 1
+    slot >>= SHIFT
+    _gather_leaves(leaves, sums, minima, tree, slot)
+    for level in range(2, tree[N_LEVELS] + 1):
+        slot >>= SHIFT
+        _gather_nodes(sums, bounds, minima, tree, level, slot)
+
+
+@njit(cache=True, error_model="numpy")
+def find_slots(
+    leaves: np.ndarray, sums: np.ndarray, bounds: np.ndarray, tree: np.ndarray, targets: np.ndarray, slots: np.ndarray
+) -> None:
+    """SumTrees.find without its checks, into `slots`; `tree` is its row of the layout. Overwrites `targets`."""
+    slots[:] = 0
+    for level in range(tree[N_LEVELS] - 1, 0, -1):
+        for b in range(len(slots)):
+            first = _start(tree, level, slots[b])
+            passed = passed_of(bounds, first, targets[b])
+            if passed == SIZE:  # rounding: the node above is larger by a unit of the last place
+                passed = _last(sums, first)
+            if passed > 0:
+                targets[b] -= bounds[first + passed - np.uint64(1)]
+            slots[b] = slots[b] * BLOCK + np.int64(passed)
+    blocks = leaves.reshape((-1, BLOCK))
+    for b in range(len(slots)):
+        prefetch(blocks, (tree[FIRST_LEAF] >> SHIFT) + slots[b])
+    for b in range(len(slots)):
+        slots[b] = slots[b] * BLOCK + _choose_leaf(leaves, _start(tree, 0, slots[b]), targets[b])
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _choose_leaf(leaves: np.ndarray, first: np.uint64, target: float) -> np.int64:
+    """Which weight of the block that begins at `first` holds the target: a quarter of the block, then one of it."""
+    quarter_0, quarter_1 = _quarter(leaves, first, 0), _quarter(leaves, first, 4)
+    half = quarter_0 + quarter_1
+    three = half + _quarter(leaves, first, 8)
+    below, passed = 0.0, np.uint64(0)
+    below, passed = (quarter_0, np.uint64(4)) if target >= quarter_0 else (below, passed)
+    below, passed = (half, np.uint64(8)) if target >= half else (below, passed)
+    below, passed = (three, np.uint64(12)) if target >= three else (below, passed)
+    at, rest, total = first + passed, target - below, 0.0
+    for k in range(4):
+        total += leaves[at + np.uint64(k)]
+        passed += np.uint64(1) if rest >= total else np.uint64(0)
+    if passed == SIZE or leaves[first + passed] == 0:  # rounding
+        passed = _last(leaves, first)
+    return np.int64(passed)
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _quarter(leaves: np.ndarray, first: np.uint64, k: int) -> float:
+    """Sum of four weights."""
+    at = first + np.uint64(k)
+    return (leaves[at] + leaves[at + np.uint64(1)]) + (leaves[at + np.uint64(2)] + leaves[at + np.uint64(3)])
+
+
+@njit(cache=True, error_model="numpy")
+def _last(values: np.ndarray, first: np.uint64) -> np.uint64:
+    """Place of the last number above zero in the block that begins at `first`."""
+    last = SIZE - np.uint64(1)
+    while last > 0 and values[first + last] == 0:
+        last -= np.uint64(1)
+    return last

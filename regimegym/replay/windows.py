@@ -1,6 +1,7 @@
 """Feature windows of sampled references as tensors, gathered by the processor or on the device of the tape."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -8,7 +9,9 @@ from torch import Tensor
 
 from regimegym.features.tape import MarketTape
 from regimegym.features.windows import gather_windows
-from regimegym.replay.rooms import Room, Rooms
+from regimegym.replay.rooms import Room, Rooms, on_device
+
+Block = TypeVar("Block", np.ndarray, Tensor)
 
 
 class HostWindows:
@@ -21,7 +24,8 @@ class HostWindows:
 
     def gather(self, tapes: Sequence[MarketTape], references: np.ndarray) -> Tensor:
         """(N, W, F) float32 windows that end at `references` (N,); zeros before a segment."""
-        return self._gathered(tapes, references, 0)[0].to(self.device)
+        whole, _, _ = self._gathered(tapes, references, 0)
+        return on_device([whole], self.device)[0]
 
     def pair(self, tapes: Sequence[MarketTape], references: np.ndarray, ahead: int) -> tuple[Tensor, Tensor]:
         """Windows that end at `references` (2, B): of the decisions, and `ahead` bars later, 0 where that differs.
@@ -31,13 +35,16 @@ class HostWindows:
         """
         overlap = ahead if ahead < self.length else 0
         ends = references[1] if overlap else references.reshape(-1)
-        block, now, later = self._gathered(tapes, ends, overlap)
-        return (now, later) if self.device.type == "cpu" else _cut(block.to(self.device), overlap)
+        whole, *both = self._gathered(tapes, ends, overlap)
+        if self.device.type == "cpu":
+            return tuple(on_device(both, self.device))  # type: ignore[return-value]
+        (block,) = on_device([whole], self.device)
+        return _cut(block, overlap)
 
-    def _gathered(self, tapes: Sequence[MarketTape], ends: np.ndarray, overlap: int) -> tuple[Tensor, ...]:
+    def _gathered(self, tapes: Sequence[MarketTape], ends: np.ndarray, overlap: int) -> tuple[np.ndarray, ...]:
         room = self._rooms.take((len(ends), self.length, tapes[0].n_features, overlap))
-        gather_windows(tapes, ends, room.arrays[0])
-        return room.tensors
+        gather_windows(tapes, ends, room[0])
+        return room
 
 
 class DeviceWindows:
@@ -85,12 +92,11 @@ def windows_of(tape_device: str, length: int, device: torch.device) -> HostWindo
 def _window_room(shape: tuple[int, int, int, int]) -> Room:
     """Windows (N, W + overlap, F), whole and cut."""
     n, length, width, overlap = shape
-    block = np.empty((n, length + overlap, width), np.float32)
-    whole = torch.from_numpy(block)
-    return Room((block,), (whole, *_cut(whole, overlap)))
+    whole = np.empty((n, length + overlap, width), np.float32)
+    return (whole, *_cut(whole, overlap))
 
 
-def _cut(block: Tensor, overlap: int) -> tuple[Tensor, Tensor]:
+def _cut(block: Block, overlap: int) -> tuple[Block, Block]:
     """The first and the second windows: both of a row where they overlap, else one half after the other."""
     if overlap:
         return block[:, :-overlap], block[:, overlap:]

@@ -15,7 +15,19 @@ if TYPE_CHECKING:
 
 PREDICTORS: "Registry[type[Predictor]]" = Registry("predictor")
 # Importing them registers their predictors; what they need of other libraries they import where they use it.
-MODULES = ("floors", "logistic", "sgd", "random_forest", "gradient_boosting", "hidden_markov")
+MODULES = (
+    "floors",
+    "logistic",
+    "sgd",
+    "random_forest",
+    "gradient_boosting",
+    "hidden_markov",
+    "lorentzian",
+    "multi_target",
+    "calibration",
+    "sequence.predictors",
+    "ensemble.ensemble",
+)
 Class = TypeVar("Class", bound="type[Predictor]")
 
 

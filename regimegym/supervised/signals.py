@@ -71,6 +71,13 @@ class OutOfFold:
     fold: np.ndarray
     fitted: CrossFit
 
+    @property
+    def answers(self) -> np.ndarray:
+        """(N, C) probability of every class, or (N, 1) values."""
+        if len(self.fitted.last.classes) == 2:
+            return np.hstack([1.0 - self.columns, self.columns])
+        return self.columns
+
 
 def cross_fit(make: MakePredictor, lesson: Lesson, plan: ForwardFolds, generator_of: GeneratorOf) -> OutOfFold:
     """Out-of-fold columns of a predictor over a lesson.
@@ -164,12 +171,17 @@ def served(
     return columns, fold
 
 
-def signal_columns(predictor: Predictor, features: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """(N, C): the value of a regression, P(second class) of two classes, else the probability of every class."""
+def all_answers(predictor: Predictor, features: np.ndarray, names: Sequence[str] | None = None) -> np.ndarray:
+    """(N, C) probability of every class, or (N, 1) the values of a regression."""
     if not predictor.classes:
         return predictor.predict(features, names)[:, None]
-    probabilities = predictor.predict_proba(features, names)
-    return probabilities[:, 1:] if len(predictor.classes) == 2 else probabilities
+    return predictor.predict_proba(features, names)
+
+
+def signal_columns(predictor: Predictor, features: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """(N, C): the value of a regression, P(second class) of two classes, else the probability of every class."""
+    answers = all_answers(predictor, features, names)
+    return answers[:, 1:] if len(predictor.classes) == 2 else answers
 
 
 def column_names(predictor: Predictor) -> tuple[str, ...]:

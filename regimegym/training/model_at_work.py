@@ -53,9 +53,13 @@ def load_policy(
     model, config = _places(Path(folder))
     policy, card = checkpoint.load_policy(model, device, with_layers=False)
     found = settings or _settings_of(config, card, trust)
-    beside = model / checkpoint.PREDICTORS
-    predictors = PredictorSet.load(beside) if beside.is_dir() else None
-    return Trader(policy, card, found, with_layers, str(model), predictors)
+    return Trader(policy, card, found, with_layers, str(model), load_predictors(model))
+
+
+def load_predictors(model: Path) -> PredictorSet | None:
+    """The predictors whose columns a model sees, None without any. Raises as PredictorSet.load."""
+    folder = model / checkpoint.PREDICTORS
+    return PredictorSet.load(folder) if folder.is_dir() else None
 
 
 def _places(folder: Path) -> tuple[Path, Path | None]:

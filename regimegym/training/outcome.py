@@ -9,7 +9,6 @@ import pandas as pd
 
 from regimegym.agents.card import ModelCard
 from regimegym.agents.gate import Gate
-from regimegym.common.actions import Action
 from regimegym.evaluate.evaluation import Evaluation
 from regimegym.evaluate.report.build import write_report
 from regimegym.evaluate.report_content import ReportContext, as_return, to_report
@@ -114,16 +113,3 @@ def period(timestamps: np.ndarray) -> str:
 def day(timestamp: int) -> str:
     """Date of a timestamp in UTC nanoseconds."""
     return f"{datetime.fromtimestamp(int(timestamp) // NS_PER_SECOND, tz=UTC):%Y-%m-%d}"
-
-
-def action_shares(found: Evaluation) -> dict[str, float]:
-    """Share of each discrete action in the agent's decisions; empty for continuous weights."""
-    action, taken = found.settings.action, found.agent.actions
-    if action.mode == "continuous":
-        return {}
-    if action.mode == "trade":
-        names = [member.name for member in Action]
-    else:
-        names = [f"target {weight:+g}" for weight in action.ladder]
-    counts = np.bincount(np.asarray(taken).astype(np.int64).ravel(), minlength=len(names))
-    return {name: float(count / counts.sum()) for name, count in zip(names, counts, strict=True)}

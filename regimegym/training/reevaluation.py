@@ -1,36 +1,33 @@
 """Look again at a trained run: on its own test or validation part, or on data it never saw."""
 
 import shlex
-from dataclasses import replace
 from datetime import datetime
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from regimegym.agents.build import KINDS
-from regimegym.agents.checkpoint import PREDICTORS, behind_gate, load_policy, with_saved_layers
 from regimegym.common.checks import check_choice, check_flag
-from regimegym.common.errors import RunError
-from regimegym.envs.settings import EnvSettings
+from regimegym.common.errors import ConfigError, RunError
 from regimegym.evaluate.evaluation import evaluate_policy
-from regimegym.features.market import align_features, build_tape
-from regimegym.features.scaling import Scaler
-from regimegym.features.segments import longest_stretch
-from regimegym.features.splits import RowRange
-from regimegym.supervised.predictor_set import PredictorSet
-from regimegym.training.experiment import build_market, interval_of, split_market
+from regimegym.evaluate.settings import EvaluationSettings
+from regimegym.evaluate.suite import SuiteSettings
+from regimegym.training.experiment import interval_of
 from regimegym.training.ledger import LEDGER, Ledger
 from regimegym.training.outcome import report_context, summary_block, write_outcome
 from regimegym.training.run_folder import RunFolder
-from regimegym.training.same_data import check_same_data, warn_of_other_bars
+from regimegym.training.sb3_baseline import saved_sb3
+from regimegym.training.subject import open_subject
+from regimegym.training.suite_outcome import render_suite, run_suites, write_suite
 from regimegym.training.summary import render_evaluation
-from regimegym.training.wiring import build, read_run_config, trusted_names
+from regimegym.training.wiring import build
 
 PARTS = ("test", "validation")
 
 
 def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
     """Evaluate the model of `config.run`; the results go into a folder of their own below the run.
+
+    With `suite` the model also goes through its scenarios, and so do other runs that are named.
 
     Args:
         config: composed from conf/evaluate.yaml.
@@ -39,72 +36,58 @@ def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
     Raises:
         RegimeGymError: no run, a damaged one, other data or features; nothing is written then.
     """
-    if config.run is None:
+    names = _run_names(config)
+    check_choice("part", config.part, PARTS)
+    check_flag("with_layers", config.with_layers)
+    suite: SuiteSettings | None = None if config.get("suite") is None else build(config.suite)
+    if suite is None and len(names) > 1:
+        raise ConfigError("several-runs", "several runs are compared in a suite", needed="suite=default")
+    subject = open_subject(names[0], config)
+    evaluation: EvaluationSettings = build(subject.config.evaluation)
+    rules = subject.rules(evaluation)
+    policy = subject.trader.policy(subject.market.bars.symbol)
+    interval = interval_of(subject.tape, subject.rows)
+    ledger, fingerprint = Ledger(LEDGER), subject.market.bars.fingerprint
+    looks = None if subject.part == "validation" else ledger.count_looks(fingerprint, interval)
+    found = evaluate_policy(
+        policy, subject.tape, subject.settings, subject.rows, subject.part, subject.card.random_seed, subject.label,
+        evaluation, rules, saved_sb3(subject.run),
+    )  # fmt: skip
+    suites = None
+    if suite is not None:
+        others = [open_subject(name, config) for name in names[1:]]
+        suites = run_suites([subject, *others], suite, rules)
+    target = RunFolder.create(None, subject.part, datetime.now().astimezone(), root=subject.run.path / "evaluations")
+    if looks is not None:
+        ledger.record_look(fingerprint, interval, str(target.path))
+    context = report_context(
+        subject.run,
+        subject.market.bars,
+        subject.card,
+        settings=OmegaConf.to_container(subject.config),
+        looks=looks,
+        trials=ledger.count_trials(fingerprint),
+        validation=None,
+        commands=[("Evaluate again", shlex.join(["regime-gym", "evaluate", *overrides]))],
+    )
+    write_outcome(target, [found], context)
+    console = Console(highlight=False)
+    render_evaluation(summary_block(found), str(target.path), console, found.labels)
+    if suites is not None:
+        content = write_suite(target, suites, context, evaluation.verdict.least_break_even)
+        render_suite(content, str(target.path), console)
+    return target
+
+
+def _run_names(config: DictConfig) -> list[str]:
+    """The runs that are named, one or several."""
+    given = OmegaConf.to_container(config.run) if OmegaConf.is_config(config.run) else config.run
+    names = given if isinstance(given, list) else [] if given is None else [str(given)]
+    if not names:
         raise RunError(
             "no-run-named",
             "evaluate needs a run",
             needed="run=RUN_FOLDER",
             help=["regime-gym evaluate run=last"],
         )
-    check_choice("part", config.part, PARTS)
-    check_flag("with_layers", config.with_layers)
-    run = RunFolder.open(config.run)
-    run_config = read_run_config(run.config, trusted_names(config.trust))
-    policy, card = load_policy(run.model, with_layers=False)
-    predictors = PredictorSet.load(run.model / PREDICTORS) if run_config.get("predictors") else None
-    is_new = config.get("data") is not None
-    if is_new:  # what the model sees is what it was trained on, whatever else this data could give
-        names = card.feature_names if predictors is None else predictors.inputs
-        market = build_market(_with_data(run_config, config), card.regime_rule(), names)
-        warn_of_other_bars(run, market.bars)
-    else:
-        market = build_market(run_config, card.regime_rule())
-    settings: EnvSettings = build(run_config.env)
-    if not is_new:
-        check_same_data(run, market, _other_data(run))
-    plain_market, market = market, market if predictors is None else predictors.join(market)
-    market = replace(market, table=align_features(card.feature_names, market.table))
-    # Without its layers a model is still behind its gate: leaving them out lets nothing through.
-    policy = with_saved_layers(policy, card, market.bars.symbol) if config.with_layers else behind_gate(policy, card)
-    tape = build_tape(market, Scaler.from_dict(card.scaler))
-    rows = (
-        longest_stretch(RowRange(0, len(tape)), market.table.pieces, "evaluation")
-        if is_new
-        else getattr(split_market(run_config, plain_market, settings), config.part)
-    )
-    interval = interval_of(tape, rows)
-    ledger, fingerprint = Ledger(LEDGER), market.bars.fingerprint
-    looks = None if config.part == "validation" else ledger.count_looks(fingerprint, interval)
-    label = KINDS.get(card.algorithm).algorithm.__name__
-    part = "new" if is_new else config.part
-    found = evaluate_policy(policy, tape, settings, rows, part, card.random_seed, label, build(run_config.evaluation))
-    target = RunFolder.create(None, part, datetime.now().astimezone(), root=run.path / "evaluations")
-    if looks is not None:
-        ledger.record_look(fingerprint, interval, str(target.path))
-    command = shlex.join(["regime-gym", "evaluate", *overrides])
-    context = report_context(
-        run,
-        market.bars,
-        card,
-        settings=OmegaConf.to_container(run_config),
-        looks=looks,
-        trials=ledger.count_trials(fingerprint),
-        validation=None,
-        commands=[("Evaluate again", command)],
-    )
-    write_outcome(target, [found], context)
-    render_evaluation(summary_block(found), str(target.path), Console(highlight=False), found.labels)
-    return target
-
-
-def _with_data(run_config: DictConfig, config: DictConfig) -> DictConfig:
-    """The run's configuration on other data, named by the user on the command line."""
-    other = run_config.copy()
-    other.data = config.data
-    # What stood beside the run's own data says nothing about other data.
-    other.context = config.get("context")
-    return other
-
-
-def _other_data(run: RunFolder) -> tuple[str, ...]:
-    return ("to evaluate on other data, name it:", f"regime-gym evaluate run={run.path} data=file data.path=FILE")
+    return [str(name) for name in names]

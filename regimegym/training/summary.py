@@ -16,9 +16,15 @@ RARE_SHARE = 0.02
 LABELS = {
     "agent": "agent, best",
     "buy_and_hold": "buy & hold",
+    "sell_and_hold": "sell & hold",
     "ma_cross": "MA cross",
+    "mean_reversion": "mean reversion",
+    "volatility_target": "volatility target",
+    "regime_trader": "regime rule",
     "random": "random, same trades",
     "flat": "flat",
+    "sb3_dqn": "DQN of SB3",
+    "hindsight": "hindsight ceiling",
 }
 STYLES = {"agent": "bold cyan", "buy_and_hold": "dark_orange"}
 WIDTH = 80

@@ -5,7 +5,7 @@ import pytest
 from tiny_runs import read
 
 from regimegym.cli.main import main
-from regimegym.evaluate.baselines import RandomTrader
+from regimegym.evaluate.random_trader import RandomTrader
 from regimegym.evaluate.rollout import rollout
 from regimegym.training.experiment import build_experiment, split_market
 from regimegym.training.wiring import read_run_config

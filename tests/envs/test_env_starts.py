@@ -13,9 +13,9 @@ from regimegym.envs.sb3_vec_env import TradingVecEnv
 from regimegym.envs.settings import AccountSettings, ActionSettings, EnvSettings, EpisodeSettings
 from regimegym.envs.trading_env import TradingEnv
 from regimegym.envs.vector_env import TradingVectorEnv
-from regimegym.evaluate.baselines import BuyAndHold
 from regimegym.evaluate.metrics import all_metrics
 from regimegym.evaluate.rollout import rollout
+from regimegym.evaluate.rules import BuyAndHold
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import Segment, join_tapes
 

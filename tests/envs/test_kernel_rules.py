@@ -16,8 +16,8 @@ from regimegym.envs.results import FILL_REASONS
 from regimegym.envs.settings import AccountSettings, EnvSettings, EpisodeSettings, OrderSettings, RewardSettings
 from regimegym.envs.state import bar_records, new_accounts, rule_record
 from regimegym.envs.trading_env import TradingEnv
-from regimegym.evaluate.baselines import BuyAndHold
 from regimegym.evaluate.rollout import rollout
+from regimegym.evaluate.rules import BuyAndHold
 from regimegym.features.splits import RowRange
 
 KEEP = np.nan

@@ -17,7 +17,6 @@ from regimegym.common.errors import ConfigError
 from regimegym.common.plain import plain
 from regimegym.envs.settings import AccountSettings, EnvSettings
 from regimegym.envs.trades import FILL_DTYPE
-from regimegym.evaluate.baselines import Flat
 from regimegym.evaluate.cost_curve import break_even, break_even_words, scaled_costs
 from regimegym.evaluate.evaluation import evaluate_policy
 from regimegym.evaluate.intervals import Interval, IntervalSettings
@@ -25,6 +24,7 @@ from regimegym.evaluate.metrics import METRICS
 from regimegym.evaluate.report_content import ReportContext, costs_words, to_report, warnings_of
 from regimegym.evaluate.report_series import drawn_fills, regime_spans
 from regimegym.evaluate.rollout import rollout
+from regimegym.evaluate.rules import Flat
 from regimegym.evaluate.settings import EvaluationSettings
 from regimegym.features.durations import timeframe_words
 from regimegym.features.splits import RowRange
@@ -57,8 +57,15 @@ def report(evaluation):
     return to_report(evaluation, CONTEXT)
 
 
+def policy_of(report, key):
+    return next(policy for policy in report["policies"] if policy["key"] == key)
+
+
 def test_every_policy_has_every_metric(evaluation):
-    assert list(evaluation.metrics) == ["agent", "buy_and_hold", "ma_cross", "random", "flat"]
+    assert list(evaluation.metrics) == [
+        "agent", "buy_and_hold", "ma_cross", "mean_reversion", "volatility_target", "regime_trader",
+        "random", "flat", "hindsight",
+    ]  # fmt: skip
     for values in evaluation.metrics.values():
         assert list(values) == list(METRICS)
     assert evaluation.metrics["random"]["trades"] == evaluation.metrics["agent"]["trades"] > 50
@@ -142,7 +149,7 @@ def test_break_even_is_the_first_crossing(gaps, expected):
 def test_the_report_is_plain_json_without_nan(report):
     text = json.dumps(report, allow_nan=False)
     assert json.loads(text) == report
-    assert report["policies"][4]["metrics"]["sharpe_ratio"] is None
+    assert policy_of(report, "flat")["metrics"]["sharpe_ratio"] is None
 
 
 def test_all_series_share_one_axis_and_end_where_the_table_ends(evaluation, report):
@@ -154,7 +161,7 @@ def test_all_series_share_one_axis_and_end_where_the_table_ends(evaluation, repo
         assert {len(policy[name]) for name in ("equity", "drawdown", "exposure")} == {n}
         assert policy["equity"][-1] - 1 == pytest.approx(policy["metrics"]["total_return"], abs=1e-6)
         assert -min(policy["drawdown"]) == pytest.approx(policy["metrics"]["max_drawdown"], abs=1e-6)
-    assert len(report["policies"][3]["band"]["low"]) == n
+    assert len(policy_of(report, "random")["band"]["low"]) == n
     assert [policy["key"] for policy in report["policies"]] == list(evaluation.trajectories)
 
 
@@ -179,6 +186,35 @@ def test_the_facts_come_before_the_figures(report):
     assert report["title"] == "By hand on HAND 1h"
     assert report["run_card"] == {"seeds": {"train": 1}}
     assert report["shrinkage"]["validation_sharpe"] == 1.0
+
+
+def test_hindsight_is_the_ceiling_of_everything(evaluation, report):
+    best = evaluation.metrics["hindsight"]["log_return"]
+    assert all(values["log_return"] <= best for values in evaluation.metrics.values())
+    assert evaluation.ceiling_is_exact is True
+    own = evaluation.metrics["agent"]["log_return"]
+    assert report["hindsight"] == {"is_exact": True, "regret": best - own, "captured_share": own / best}
+    assert policy_of(report, "hindsight")["kind"] == "ceiling"
+    assert policy_of(report, "hindsight")["label"] == "Hindsight, exact"
+
+
+def test_the_report_says_where_the_result_came_from(evaluation, report):
+    parts, own = report["pnl_parts"], evaluation.agent.equity
+    assert parts["total"] == pytest.approx(own[-1] - own[0])
+    assert sum(part["total"] for part in report["pnl_parts_by_regime"].values()) == pytest.approx(parts["total"])
+    months = sum(row["log_return"] for row in report["per_month"])
+    assert months == pytest.approx(evaluation.metrics["agent"]["log_return"])
+    assert report["trade_statistics"]["n"] == evaluation.metrics["agent"]["closed_trades"]
+    assert report["trade_statistics"]["win_rate"] == evaluation.metrics["agent"]["win_rate"]
+    assert {"worst_regime", "worst_month", "break_even"} <= {one["key"] for one in report["weaknesses"]}
+
+
+def test_other_policies_are_compared_on_equal_terms(tape, evaluation):
+    others = {"twin": ("The agent again", WindowPolicy())}
+    found = evaluate_policy(TabledWindowPolicy(), tape, SETTINGS, ROWS, "test", 1, "By hand", QUICK, others=others)
+    assert found.metrics["twin"] == pytest.approx(evaluation.metrics["agent"], nan_ok=True)
+    assert found.labels["twin"] == "The agent again"
+    assert found.intervals.log_return_above["twin"].value == 0.0
 
 
 def test_regime_spans_cover_the_part_without_gaps(report):

@@ -11,7 +11,6 @@ from report_example import example_report
 
 from regimegym.common.errors import MachineError, RunError
 from regimegym.envs.settings import EnvSettings
-from regimegym.evaluate.baselines import Flat
 from regimegym.evaluate.evaluation import evaluate_policy
 from regimegym.evaluate.intervals import IntervalSettings
 from regimegym.evaluate.report import build, headings, summary
@@ -19,6 +18,7 @@ from regimegym.evaluate.report.build import render_report, write_report
 from regimegym.evaluate.report.figures import chart_data, embed_json
 from regimegym.evaluate.report.numbers import percent, words
 from regimegym.evaluate.report_content import to_report
+from regimegym.evaluate.rules import Flat
 from regimegym.evaluate.settings import EvaluationSettings
 from regimegym.features.splits import RowRange
 

@@ -17,10 +17,11 @@ from regimegym.envs.settings import (
 )
 from regimegym.envs.state import bar_records
 from regimegym.envs.trading_env import TradingEnv
-from regimegym.evaluate.baselines import BuyAndHold, RandomTrader
 from regimegym.evaluate.cost_curve import scaled_costs
 from regimegym.evaluate.metrics import all_metrics
+from regimegym.evaluate.random_trader import RandomTrader
 from regimegym.evaluate.rollout import Lane, bind, rollout, walk
+from regimegym.evaluate.rules import BuyAndHold
 from regimegym.features.splits import RowRange
 
 ROWS = RowRange(40, 240)

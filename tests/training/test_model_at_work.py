@@ -7,11 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hydra import compose, initialize_config_module
+from fresh_run import make_run
 
 import regimegym
 from regimegym.agents.checkpoint import load_policy as load_model
-from regimegym.agents.checkpoint import save_model
 from regimegym.cli.main import main
 from regimegym.common.errors import ConfigError, DataError, ModelError
 from regimegym.envs.settings import AccountSettings, ActionSettings
@@ -20,20 +19,13 @@ from regimegym.features.bars import NS_PER_DAY
 from regimegym.features.sources import synthetic
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import with_still_bar
-from regimegym.training.preparation import prepare
-
-WORDS = ["data.n_bars=1600", "env.episode.length=64", "network=mlp", "features=minimal", "run_dir=runs/one"]
 
 
 @pytest.fixture(scope="module")
 def training(tmp_path_factory):
-    """A run that learned nothing: fresh weights, everything else as after a training."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("work"))
-        with initialize_config_module("regimegym.conf", version_base="1.3"):
-            config = compose("train", overrides=WORDS)
-        training = prepare(config, WORDS, None)
-        save_model(training.folder.model, training.algorithm, training.card)
+        training = make_run("run_dir=runs/one")
         frame_of(synthetic(700, 5)).to_csv("new.csv", index=False)
         yield training
 

@@ -55,6 +55,7 @@ def _policy(policy: Report, index: int) -> dict[str, Any]:
     return {
         "key": policy["key"],
         "name": display_name(policy),
+        "may_leave": policy["kind"] == "ceiling",
         "line": LINES.get(policy["key"], spare),
         "equity": _series(policy["equity"]),
         "band": band and {"low": _series(band["low"]), "high": _series(band["high"]), "label": band["label"]},

@@ -117,7 +117,7 @@ def metrics_heading(report: Report) -> str:
     others = [
         (value, display_name(policy))
         for policy in report["policies"]
-        if policy["kind"] != "agent" and (value := metric(policy, "sharpe_ratio")) is not None
+        if policy["kind"] not in ("agent", "ceiling") and (value := metric(policy, "sharpe_ratio")) is not None
     ]
     above = sorted(((value, name) for value, name in others if value > own), reverse=True)
     if not others:

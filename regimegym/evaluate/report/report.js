@@ -63,7 +63,7 @@ const endRoom = textRoom(policies.map(policy => `${policy.name} +000.0 %`));  //
 /* Equity and drawdown. */
 function shown(key) { return !view.hidden.has(key); }
 function equitySpec(narrow) {
-  const drawn = policies.filter(policy => shown(policy.key)).map(policy => policy.equity);
+  const drawn = policies.filter(policy => shown(policy.key) && !policy.may_leave).map(policy => policy.equity);
   for (const policy of bands) if (shown(`${policy.key}-band`)) drawn.push(policy.band.low, policy.band.high);
   const [low, high] = extent(...(drawn.length ? drawn : [agent.equity])), room = Math.max(high / Math.max(low, 1e-9), 1.004);
   const y = view.log ? [Math.max(low, 1e-4) / room ** .05, high * room ** .05] : [low - (high - low) * .05, high + (high - low) * .05 + 1e-6];

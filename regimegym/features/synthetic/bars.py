@@ -10,6 +10,7 @@ HOUR_NS = 3600 * NS_PER_SECOND
 HOURS_PER_YEAR = 8760.0  # a calendar without nights and weekends
 START_NS = 1_577_836_800 * NS_PER_SECOND  # 2020-01-01 00:00 UTC
 START_PRICE = 100.0
+SYMBOL = "SYNTHETIC"
 USUAL_VOLUME = 1000.0
 FARTHEST = 300.0  # log price; beyond it a price, or the square of one, is no float64 any more
 
@@ -81,7 +82,7 @@ def bars_from_opens_and_closes(
         low=low,
         close=close,
         volume=volume,
-        symbol="SYNTHETIC",
+        symbol=SYMBOL,
         timeframe_ns=HOUR_NS,
         periods_per_year=HOURS_PER_YEAR,
         spread_open=None if spread is None else spread * open_,

@@ -1,0 +1,1 @@
+"""Predictors of predictors: averages, routing by regime, weights that learn, stacking."""

@@ -1,0 +1,1 @@
+"""Networks that read a window of bars: one trainer, four small networks."""

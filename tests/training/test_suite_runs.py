@@ -1,0 +1,85 @@
+"""`regime-gym evaluate suite=NAME`: what it writes, what it counts, and how it is refused."""
+
+import json
+import xml.etree.ElementTree as ET
+
+import pytest
+from fresh_run import make_run
+
+from regimegym.cli.main import main
+from regimegym.training.ledger import Ledger
+
+SMALL = ["suite.families.worlds.n_bars=700", "suite.families.worlds.draws=1", "suite.random_accounts=3"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two runs of other seeds on the same data."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("suites"))
+        yield [make_run(f"run_dir=runs/{name}", f"random_seed={seed}") for name, seed in (("a", 1), ("b", 2))]
+
+
+@pytest.fixture(scope="module")
+def folder(runs):
+    """One suite of both runs."""
+    assert main(["evaluate", "run=[runs/a,runs/b]", "suite=default", *SMALL]) == 0
+    (target,) = runs[0].folder.path.glob("evaluations/*/*")
+    return target
+
+
+def test_the_suite_lies_beside_the_report(folder):
+    content = json.loads((folder / "scenarios.json").read_text())
+    assert content["suite"] == "default"
+    assert [run["random_seed"] for run in content["runs"]] == [1, 2]
+    assert len(content["scenarios"]) >= 35
+    assert all(len(one["per_seed"]) == 2 for one in content["scenarios"])
+    assert [one["name"] for one in content["skipped"]] == ["slow_bleed 1"]  # 700 bars do not hold it
+    assert (folder / "report.html").exists()
+    assert ET.parse(folder / "scenarios.svg").getroot().tag.endswith("svg")
+    assert (folder / "scenarios.md").read_text().startswith("# Scenarios: default")
+
+
+def test_the_test_part_is_opened_once_and_the_looks_before_are_said(runs, folder):
+    ledger, manifest = Ledger("runs/ledger.jsonl"), json.loads((runs[0].folder.path / "manifest.json").read_text())
+    fingerprint = manifest["data_fingerprint"]
+    assert ledger.count_looks(fingerprint, (0, 2**62)) == 1
+    assert json.loads((folder / "scenarios.json").read_text())["test_looks_before"] == 0
+    test = runs[0].experiment.interval(runs[0].experiment.split.test)
+    assert ledger.count_looks(fingerprint, test) == 1
+
+
+def test_a_suite_on_validation_opens_no_test_data(runs, folder, capsys):
+    before = (runs[0].folder.path.parent / "ledger.jsonl").read_text()
+    assert main(["evaluate", "run=runs/a", "suite=blocks", "suite.least_bars=5", "part=validation"]) == 0
+    assert (runs[0].folder.path.parent / "ledger.jsonl").read_text() == before
+    said = capsys.readouterr().out
+    assert "Suite blocks, 21 scenarios, one run, after costs" in said
+    (target,) = runs[0].folder.path.glob("evaluations/*/*validation")
+    content = json.loads((target / "scenarios.json").read_text())
+    assert {one["seen"] for one in content["scenarios"]} == {"validation"}
+
+
+def test_a_suite_runs_on_data_the_model_never_saw(runs, capsys):
+    words = ["data=world", "data.name=regime", "data.n_bars=900"]
+    assert main(["evaluate", "run=runs/a", "suite=stress", *words]) == 0
+    (target,) = runs[0].folder.path.glob("evaluations/*/*new")
+    content = json.loads((target / "scenarios.json").read_text())
+    assert {one["seen"] for one in content["scenarios"]} == {"new"}
+    assert "worst scenario" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["run=runs/a", "suite=nothing"], "nothing"),
+        (["run=[runs/a,runs/b]"], "needed    suite=default"),
+        (["run=[]", "suite=stress"], "error run/no-run-named"),
+        (["run=runs/a", "suite=stress", "suite.least_bars=100000"], "none of the"),
+    ],
+)
+def test_a_mistake_ends_with_one_message_and_nothing_is_written(runs, folder, capsys, words, text):
+    before = sorted(runs[0].folder.path.rglob("*"))
+    assert main(["evaluate", *words]) == 2
+    assert text in capsys.readouterr().err
+    assert sorted(runs[0].folder.path.rglob("*")) == before

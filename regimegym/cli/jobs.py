@@ -24,6 +24,7 @@ from omegaconf import DictConfig, open_dict
 
 from regimegym.cli.config_messages import config_error_from_hydra
 from regimegym.common.errors import RegimeGymError, RunError
+from regimegym.training.compose import hydra_set_aside
 from regimegym.training.sweeps.cluster import cluster
 from regimegym.training.sweeps.optional import import_ray
 
@@ -73,7 +74,8 @@ def guarded(task: Callable[[DictConfig], float | None], words: Sequence[str]) ->
             try:
                 return JobResult(*own, task(config))
             except Exception as failure:  # one broken job is not the end of the others
-                mistake = config_error_from_hydra(failure, list(words))
+                with hydra_set_aside():
+                    mistake = config_error_from_hydra(failure, list(words))
                 return JobResult(*own, None, mistake, "" if mistake else traceback.format_exc())
 
     return job

@@ -23,16 +23,20 @@ def chosen_options(name: str, overrides: Sequence[str]) -> dict[str, str | None]
 
 
 @contextmanager
-def _hydra() -> Iterator[None]:
-    """Hydra over conf/, also inside a Hydra application, which goes on as it was."""
-    running = GlobalHydra.instance()
-    before = running.hydra
-    running.clear()
+def hydra_set_aside() -> Iterator[None]:
+    """Hydra can be initialised inside the block; an application that runs goes on as it was."""
+    before = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
     try:
-        with initialize_config_module("regimegym.conf", version_base="1.3"):
-            yield
+        yield
     finally:
         GlobalHydra.instance().hydra = before
+
+
+@contextmanager
+def _hydra() -> Iterator[None]:
+    with hydra_set_aside(), initialize_config_module("regimegym.conf", version_base="1.3"):
+        yield
 
 
 def changed_values(config: DictConfig, base: DictConfig) -> dict[str, Any]:

@@ -60,6 +60,13 @@ def test_a_bug_in_one_job_ends_no_other_and_is_no_mistake_of_the_user(tmp_path, 
     assert "job 2 (random_seed=3): +0.5000" in said.out
 
 
+def test_a_job_that_hydra_cannot_build_is_listed_too(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    words = ["random_seed=1,2", "+agent.nothing=1"]
+    assert main(["train", "-m", *TINY_DQN, *words]) == 2
+    assert "'agent.nothing' is not a setting" in capfd.readouterr().err
+
+
 def test_a_resumed_job_of_a_sweep_still_never_opens_test(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as patched:

@@ -25,6 +25,7 @@ from regimegym.training.compose import compose_config
 from regimegym.training.ledger import LEDGER, Ledger
 from regimegym.training.preparation import Job, Training, prepare
 from regimegym.training.run_folder import RunFolder
+from regimegym.training.sweeps.attempt import told_to
 from regimegym.training.sweeps.cluster import cluster
 from regimegym.training.sweeps.optional import import_ray
 from regimegym.training.sweeps.results import Row, SweepResult, bar_returns, sort_rows
@@ -64,6 +65,10 @@ class ClusterTrial:
         tune = import_ray("ray.tune")
         os.chdir(self.working)
         number = trial_number(tune.get_context().get_trial_id())
+        with told_to(self.folder / "logs" / f"{number}.txt"):
+            self._train(tune, number, values)
+
+    def _train(self, tune: Any, number: int, values: Mapping[str, Any]) -> None:
         runs = self.folder / "trials"
         shutil.rmtree(runs / str(number), ignore_errors=True)  # what counts is in the checkpoint
         words = [*self.words, *self.space.overrides(values)]
@@ -76,6 +81,7 @@ class ClusterTrial:
                 found = _take_over(Path(stored), training)
 
         def report(look: Look) -> None:
+            print(f"look {look.number} at step {look.step:,}: best {look.best:+.4f}")  # noqa: T201 -- into the log
             with TemporaryDirectory() as fresh:
                 _store(Path(fresh), training, look)
                 tune.report(
@@ -104,6 +110,8 @@ def run_on_cluster(
         MachineError: no ray.
     """
     settings.check_search(search)
+    # Its loggers would write every report three times, and leave the files open.
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     tune = import_ray("ray.tune")
     folder = folder.absolute()
     space = search.space()

@@ -16,6 +16,7 @@ COMMANDS = {
     "sweep": "search for settings on validation: Optuna, resumable, parallel",
     "signal": "what a trained run decides at the newest bar: action, size, scores, regime",
     "data": "check, repair and download prices; audit for look-ahead; synthetic worlds",
+    "convert": "settings under old names as an experiment file of today",
     "completion": "what bash and zsh need to complete commands and settings",
     "bench": "measured speed and memory, side by side with other projects",
 }

@@ -1,6 +1,6 @@
 """A configuration from words of the command line, wherever it is needed: in a sweep, in another process."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,6 +50,18 @@ def flat_values(config: DictConfig) -> dict[str, Any]:
     plain = OmegaConf.to_container(config, resolve=False)
     assert isinstance(plain, dict)
     return dict(_below(plain, ""))
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `flat_values`: mappings in the place of dots."""
+    whole: dict[str, Any] = {}
+    for key, value in values.items():
+        *path, last = key.split(".")
+        place = whole
+        for name in path:
+            place = place.setdefault(name, {})
+        place[last] = value
+    return whole
 
 
 def _below(node: dict[Any, Any], path: str) -> list[tuple[str, Any]]:

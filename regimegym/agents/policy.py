@@ -135,22 +135,22 @@ class TabledQPolicy:
     """Greedy in Q from a table of encodings; observations hold `row` (N,) and `account` (N, K)."""
 
     def __init__(self, network: QNetwork, tape: MarketTape, start: int, stop: int, device: torch.device) -> None:
-        self.network = network
         self.start = start
         self.stop = stop
-        self.hidden, self.probabilities = encode_rows(network, tape, start, stop, device)
+        hidden, probabilities = encode_rows(network, tape, start, stop, device)
+        self.values = network.over(hidden)
+        self.probabilities = probabilities.cpu().numpy()
 
-    @torch.no_grad()
     def act(
         self, observations: Observations, state: Any = None, episode_starts: np.ndarray | None = None
     ) -> tuple[Decision, Any]:
         """See common.policy.Policy. Raises IndexError for a row outside [start, stop)."""
-        rows = np.asarray(observations["row"]).reshape(-1)
-        if not ((rows >= self.start) & (rows < self.stop)).all():
+        rows = np.asarray(observations["row"], np.int64).reshape(-1)
+        if np.count_nonzero((rows < self.start) | (rows >= self.stop)):
             raise IndexError(f"rows must lie in [{self.start}, {self.stop}), got {rows}")
-        at = torch.from_numpy(rows - self.start).to(self.hidden.device)
-        account = to_tensors({"account": observations["account"]}, self.hidden.device)["account"]
-        return _decision(self.network.q(self.hidden[at], account), self.probabilities[at]), None
+        at = rows - self.start
+        q = self.values(at, np.ascontiguousarray(observations["account"], np.float32))
+        return Decision(action=q.argmax(axis=1), scores=q, regime_probabilities=self.probabilities[at]), None
 
 
 @singledispatch

@@ -8,7 +8,7 @@ from regimegym.agents.networks.q_network import QNetwork
 from regimegym.common.policy import Observations
 from regimegym.features.tape import MarketTape
 
-ENCODING_BATCH = 256  # windows per forward pass
+ENCODING_BATCH = 64  # windows per forward pass; what a full network holds between its layers stays in the cache
 
 
 @torch.no_grad()

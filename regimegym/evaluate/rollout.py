@@ -33,9 +33,11 @@ from regimegym.evaluate.trajectory import Trajectory
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
 
-MARKS = [CASH, UNITS, EQUITY, EXPOSURE]
 MARK_NAMES = ("cash", "units", "equity", "exposure")
-STEPS = [REWARD, LOG_RETURN]
+MARKS = slice(CASH, EXPOSURE + 1)  # rows of the accounts, in the order of the names
+STEPS = slice(REWARD, LOG_RETURN + 1)  # rows of the results
+assert tuple(range(CASH, CASH + 4)) == (CASH, UNITS, EQUITY, EXPOSURE)
+assert LOG_RETURN == REWARD + 1
 
 
 class Lane(NamedTuple):
@@ -71,8 +73,8 @@ class _Record:
         self.accounts = new_accounts(n_accounts, lane.settings)
         room = new_result(self.accounts)
         self.out = StepResult(self.accounts, room.values, room.fills)
-        self.marks = np.empty((n_steps + 1, len(MARKS), n_accounts))
-        self.steps = np.empty((n_steps, len(STEPS), n_accounts))
+        self.marks = np.empty((n_steps + 1, len(MARK_NAMES), n_accounts))
+        self.steps = np.empty((n_steps, 2, n_accounts))
         self.fills: list[list[tuple]] = [[] for _ in range(n_accounts)]
         self.marks[0] = self.accounts.values[MARKS]
 
@@ -80,14 +82,15 @@ class _Record:
         """Decision k with the `actions` of this lane's accounts, or the `targets` in their place."""
         rows = self.starts + k
         if targets is None:
-            targets = self.translator.targets(actions, len(rows))
+            targets = np.empty(len(rows))
+            self.translator.write_targets(actions, targets)
         self.waiting.append(targets)
         targets = self.waiting.popleft()
         result = step_batch(self.bars, self.rules, rows, self.accounts, targets, self.out, self.reward_rule)
         self.marks[k + 1] = result.accounts.values[MARKS]
         self.steps[k] = result.values[STEPS]
         n_fills = result.values[N_FILLS]
-        if n_fills.any():
+        if np.count_nonzero(n_fills):
             for account in np.flatnonzero(n_fills):
                 self._note(k, int(account), result.fills[account, : int(n_fills[account])])
 

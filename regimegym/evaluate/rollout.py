@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from regimegym.common.errors import RunError
-from regimegym.common.policy import Decision, Observations, Policy, TapePolicy
+from regimegym.common.policy import MASKS, Decision, Observations, Policy, TapePolicy
 from regimegym.envs.actions import KEEP, ActionTranslator
+from regimegym.envs.batch import refusals
 from regimegym.envs.core import step_batch
 from regimegym.envs.observation import ACCOUNT_FIELDS, write_account_blocks
 from regimegym.envs.results import LOG_RETURN, N_FILLS, REWARD, StepResult, new_result
@@ -77,6 +78,12 @@ class _Record:
         self.steps = np.empty((n_steps, 2, n_accounts))
         self.fills: list[list[tuple]] = [[] for _ in range(n_accounts)]
         self.marks[0] = self.accounts.values[MARKS]
+        self.orders = lane.settings.orders
+        self.is_braked = self.orders.is_braked and self.translator.weights is not None
+
+    def masks(self) -> np.ndarray:
+        """(n, A) bool, the actions that the brakes of the lane admit; discrete actions only."""
+        return self.translator.masks(*refusals(self.accounts.values, self.orders))
 
     def step(self, k: int, actions: np.ndarray, targets: np.ndarray | None) -> None:
         """Decision k with the `actions` of this lane's accounts, or the `targets` in their place."""
@@ -229,10 +236,13 @@ def _observe(
     for record, part in zip(records, parts, strict=True):
         values, ring = record.accounts.values, record.accounts.ring
         write_account_blocks(record.bars, record.starts + k, values, ring.shape[1], account[part])
+    seen: Observations = {"account": account}
+    if any(record.is_braked for record in records):
+        seen[MASKS] = np.concatenate([record.masks() for record in records])
     if bound.by_row:
-        return {"row": at, "account": account}
+        return seen | {"row": at}
     rows, which = np.unique(at, return_inverse=True)
-    return {"market": tape.windows(rows, window)[which], "account": account}
+    return seen | {"market": tape.windows(rows, window)[which]}
 
 
 def _trajectory(

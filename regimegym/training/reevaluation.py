@@ -1,6 +1,7 @@
 """Look again at a trained run: on its own test or validation part, or on data it never saw."""
 
 import shlex
+from dataclasses import replace
 from datetime import datetime
 
 from omegaconf import DictConfig, OmegaConf
@@ -13,7 +14,8 @@ from regimegym.evaluate.settings import EvaluationSettings
 from regimegym.evaluate.suite import SuiteSettings
 from regimegym.training.experiment import interval_of
 from regimegym.training.ledger import LEDGER, Ledger
-from regimegym.training.outcome import report_context, summary_block, write_outcome
+from regimegym.training.outcome import calibration_of, report_context, summary_block, write_outcome
+from regimegym.training.quick_audit import quick_audit
 from regimegym.training.run_folder import RunFolder
 from regimegym.training.subject import open_subject
 from regimegym.training.suite_outcome import render_suite, run_suites, write_suite
@@ -68,13 +70,17 @@ def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
         trials=ledger.count_trials(fingerprint),
         validation=None,
         commands=[("Evaluate again", shlex.join(["regime-gym", "evaluate", *overrides]))],
+        calibration=calibration_of(policy, subject.card, subject.tape, subject.rows, subject.settings.account),
+        look_ahead=None if suite is None else quick_audit(subject.config),
     )
+    if suites is not None:
+        scenarios = write_suite(target, suites, context, evaluation.verdict.least_break_even)
+        context = replace(context, scenarios=scenarios)
     write_outcome(target, [found], context)
     console = Console(highlight=False)
     render_evaluation(summary_block(found), str(target.path), console, found.labels)
-    if suites is not None:
-        content = write_suite(target, suites, context, evaluation.verdict.least_break_even)
-        render_suite(content, str(target.path), console)
+    if context.scenarios is not None:
+        render_suite(context.scenarios, str(target.path), console)
     return target
 
 

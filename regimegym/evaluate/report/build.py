@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Template
 
 from regimegym.common.errors import MachineError, RunError
-from regimegym.evaluate.report import headings, summary, tables
+from regimegym.evaluate.report import headings, sections, summary, tables
 from regimegym.evaluate.report.figures import chart_data, embed_json
 from regimegym.evaluate.report.numbers import words
 from regimegym.evaluate.report.reading import Report
@@ -100,6 +100,12 @@ def _texts(report: Report) -> dict[str, str]:
         "cost_table": tables.cost_table(report),
         "weaknesses": summary.weakness_list(summary.weaknesses(report)),
         "run_card": tables.run_card(report),
+        "navigation": sections.navigation(report),
+        "month_table": sections.month_table(report),
+        "scenario_section": sections.scenario_section(report),
+        "walk_forward_section": sections.walk_forward_section(report),
+        "statistics_section": sections.statistics_section(report),
+        "calibration_section": sections.calibration_section(report),
     }
 
 

@@ -43,18 +43,8 @@ def test_there_are_options_to_check():
 @pytest.mark.parametrize(("group", "option"), READY, ids=lambda name: name)
 def test_every_option_composes_and_builds(group, option):
     config = composed(f"{group}={option}" if group != "experiment" else f"experiment={option}")
-    for part in (
-        "data",
-        "regime",
-        "features",
-        "split",
-        "env",
-        "network",
-        "agent",
-        "trainer",
-        "evaluation",
-        "curriculum",
-    ):
+    parts = ("data", "regime", "features", "split", "env", "network", "agent", "curriculum", "trainer", "evaluation")
+    for part in parts:
         assert build(config[part]) is not None
 
 

@@ -14,7 +14,7 @@ from regimegym.common.checks import check_at_least, check_choice, check_positive
 from regimegym.common.errors import ConfigError
 from regimegym.common.plain import plain
 
-BENCHMARKS = ("envs", "features", "rare", "replay", "train", "worlds")
+BENCHMARKS = ("curriculum", "envs", "features", "rare", "replay", "train", "worlds")
 
 
 def run(words: list[str]) -> None:
@@ -64,6 +64,11 @@ def _measure(options: argparse.Namespace, told: Callable[[str], None]) -> tuple[
 
         rare = benchmark_rare(options.seeds, options.bars, on_progress=told)
         return rare, rare_table(rare)
+    if options.benchmark == "curriculum":
+        from regimegym.training.benchmarks.curriculum_benchmark import benchmark_curriculum, curriculum_table
+
+        staged = benchmark_curriculum(options.seeds, options.bars, options.jobs, on_progress=told)
+        return staged, curriculum_table(staged)
     if options.benchmark == "worlds":
         return _measure_worlds(options, told)
     from regimegym.training.benchmarks.env_benchmark import benchmark_envs

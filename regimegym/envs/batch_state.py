@@ -27,6 +27,6 @@ def load_batch_state(batch: AccountBatch, state: Mapping[str, Any]) -> None:
     batch.accounts.ring[:] = state["ring"]
     for name in ARRAYS:
         getattr(batch, name)[:] = state[name]
-    batch.stand_under(state.get("stages", [0]), state["terms_of"])  # none in checkpoints of earlier versions
+    batch.stand_under(state["stages"], state["terms_of"])
     if batch.recorder is not None:
         batch.recorder.began(np.arange(batch.n))

@@ -19,6 +19,7 @@ from regimegym.evaluate.baselines import (
     rule_run,
     run_baselines,
 )
+from regimegym.evaluate.breakdowns import per_trade, trade_statistics
 from regimegym.evaluate.cost_curve import CostCurve, scaled_costs, scaled_spreads
 from regimegym.evaluate.intervals import Interval, log_return_intervals, sharpe_intervals
 from regimegym.evaluate.metrics import all_metrics, simple_returns
@@ -28,6 +29,7 @@ from regimegym.evaluate.rules import BuyAndHold
 from regimegym.evaluate.settings import EvaluationSettings
 from regimegym.evaluate.trajectory import Trajectory
 from regimegym.evaluate.verdict import Evidence, Verdict, judge
+from regimegym.evaluate.weaknesses import Weakness, weaknesses
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
 
@@ -59,6 +61,7 @@ class Evaluation:
         random_band: (2, n + 1) 5 % and 95 % quantile of the random traders' equity, money.
         intervals: bootstrap intervals of log return and Sharpe ratio.
         regimes: by policy, the table of `per_regime`.
+        trades: what the agent's closed trades say, see breakdowns.trade_statistics.
         costs: the cost curve.
         ceiling_is_exact: whether no path of the agent's actions earns more than `hindsight`; None without it.
         settings, evaluation: what it was measured under.
@@ -73,6 +76,7 @@ class Evaluation:
     random_band: np.ndarray
     intervals: Intervals
     regimes: dict[str, dict[str, dict[str, float]]]
+    trades: dict[str, float]
     costs: CostCurve
     ceiling_is_exact: bool | None
     settings: EnvSettings
@@ -101,6 +105,12 @@ class Evaluation:
     def years(self) -> float:
         """Length of the part in years of the data's own calendar."""
         return len(self.agent) / self.agent.periods_per_year
+
+    @property
+    def weaknesses(self) -> list[Weakness]:
+        """What was looked for in the agent's result, what is weak first."""
+        least = self.evaluation.verdict.least_break_even
+        return weaknesses(self.agent, self.settings.action, self.costs.break_even_flat, least)
 
     def evidence(self, test_looks_before: int | None = None) -> Evidence:
         """What the verdict looks at."""
@@ -169,6 +179,7 @@ def evaluate_policy(
         random_band=runs.random_band,
         intervals=_intervals(trajectories, evaluation, random_seed),
         regimes={key: per_regime(trajectory) for key, trajectory in trajectories.items()},
+        trades=trade_statistics(per_trade(agent, tape.high[slice(*rows)], tape.low[slice(*rows)])),
         costs=costs,
         ceiling_is_exact=runs.ceiling_is_exact,
         settings=settings,

@@ -15,6 +15,7 @@ from regimegym.common.plain import plain
 from regimegym.common.regimes import REGIMES, Regime
 from regimegym.common.seeding import generator
 from regimegym.envs.settings import AccountSettings
+from regimegym.evaluate.breakdowns import per_month, pnl_parts, pnl_parts_by_regime
 from regimegym.evaluate.cost_curve import break_even_words
 from regimegym.evaluate.evaluation import Evaluation
 from regimegym.evaluate.intervals import Interval
@@ -26,14 +27,11 @@ from regimegym.evaluate.report_series import (
     regime_words,
 )
 from regimegym.evaluate.report_statistics import (
-    months_content,
-    pnl_content,
     scenario_statistics,
     statistics_content,
 )
 from regimegym.evaluate.trajectory import downsample
 from regimegym.evaluate.verdict import Evidence, as_return, judge, percent
-from regimegym.evaluate.weaknesses import weaknesses
 from regimegym.features.durations import timeframe_words
 
 FORMAT_VERSION = 1
@@ -115,8 +113,6 @@ def to_report(evaluation: Evaluation, context: ReportContext | None = None) -> d
             "spans": regime_spans(agent),
         },
         "fills": drawn_fills(agent),
-        "months": months_content(evaluation),
-        "pnl": pnl_content(evaluation),
         "per_regime": _per_regime(evaluation),
         "scenarios": context.scenarios,
         "walk_forward": context.walk_forward,
@@ -126,6 +122,10 @@ def to_report(evaluation: Evaluation, context: ReportContext | None = None) -> d
         "cost_curve": _cost_curve(evaluation),
         "costs_paid": _costs_paid(evaluation),
         "closed_trades": _closed_trades(evaluation),
+        "trade_statistics": evaluation.trades,
+        "per_month": _per_month(evaluation),
+        "pnl_parts": pnl_parts(agent)._asdict(),
+        "pnl_parts_by_regime": {name: parts._asdict() for name, parts in pnl_parts_by_regime(agent).items()},
         "weaknesses": _weaknesses(evaluation, context),
         "shrinkage": _shrinkage(evaluation, context.validation),
         "warnings": [*context.warnings, *warnings_of(evidence, context)],
@@ -381,11 +381,17 @@ def _closed_trades(evaluation: Evaluation) -> dict[str, float]:
     }
 
 
+def _per_month(evaluation: Evaluation) -> list[dict[str, Any]]:
+    held = per_month(evaluation.trajectories["buy_and_hold"])
+    return [
+        {"month": month, **row, "buy_and_hold_log_return": held[month]["log_return"]}
+        for month, row in per_month(evaluation.agent).items()
+    ]
+
+
 def _weaknesses(evaluation: Evaluation, context: ReportContext) -> list[dict[str, Any]]:
     """What was found weak on this part, then in the scenarios."""
-    least = evaluation.evaluation.verdict.least_break_even
-    own = weaknesses(evaluation.agent, evaluation.settings.action, evaluation.costs.break_even_flat, least)
-    found = [asdict(one) for one in own]
+    found = [asdict(one) for one in evaluation.weaknesses]
     keys = {one["key"] for one in found}
     elsewhere = [] if context.scenarios is None else context.scenarios["weaknesses"]
     return [*found, *(one for one in elsewhere if one["key"] not in keys)]

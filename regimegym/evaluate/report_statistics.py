@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from regimegym.evaluate.ab_test import compare_agents, holm, path_p
-from regimegym.evaluate.breakdowns import per_month, pnl_parts
 from regimegym.evaluate.evaluation import Evaluation
 from regimegym.evaluate.metrics import simple_returns
 from regimegym.evaluate.overfitting import (
@@ -30,28 +29,6 @@ EVIDENCE_GROUPS = ("held-out blocks", "worlds")
 UNSEEN = ("test", "new", "synthetic")
 LEAST_SCENARIOS = 6  # below it no sign-flip test reaches 5 % two-sided
 PROFILE_POINTS = 41
-
-
-def months_content(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """Log return and drawdown by month (UTC), of the agent and of buy and hold."""
-    own, held = (per_month(evaluation.trajectories[key]) for key in ("agent", "buy_and_hold"))
-    return [
-        {
-            "month": month,
-            "n": values["n"],
-            "agent": values["log_return"],
-            "buy_and_hold": held[month]["log_return"],
-            "max_drawdown": values["max_drawdown"],
-            "mean_exposure": values["mean_exposure"],
-        }
-        for month, values in own.items()
-    ]
-
-
-def pnl_content(evaluation: Evaluation) -> dict[str, float]:
-    """Where the agent's result came from, as fractions of the starting equity; the parts sum to `total`."""
-    start = float(evaluation.agent.equity[0])
-    return {name: value / start for name, value in pnl_parts(evaluation.agent)._asdict().items()}
 
 
 def statistics_content(evaluation: Evaluation, trials: int | None, generator: np.random.Generator) -> dict[str, Any]:

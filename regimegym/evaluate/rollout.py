@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from regimegym.common.errors import RunError
-from regimegym.common.policy import Observations, Policy, TapePolicy
+from regimegym.common.policy import Decision, Observations, Policy, TapePolicy
 from regimegym.envs.actions import KEEP, ActionTranslator
 from regimegym.envs.core import step_batch
 from regimegym.envs.observation import ACCOUNT_FIELDS, write_account_blocks
@@ -115,6 +115,43 @@ def rollout(
     check_rows(tape, rows)
     lane = Lane(settings, bar_records(tape, settings.account.carry_clock), np.full(n_accounts, rows.start))
     return walk(bind(policy, tape, rows), tape, [lane], rows.count)[0]
+
+
+class Scored(NamedTuple):
+    """What one account did, and what the policy thought of its choices.
+
+    Attributes:
+        trajectory: n decisions.
+        scores: (n, A) scores of the decisions; None where the policy has none.
+    """
+
+    trajectory: Trajectory
+    scores: np.ndarray | None
+
+
+def rollout_with_scores(policy: Policy, tape: MarketTape, settings: EnvSettings, rows: RowRange) -> Scored:
+    """`rollout` of one account that keeps the scores of every decision; raises alike."""
+    check_rows(tape, rows)
+    lane = Lane(settings, bar_records(tape, settings.account.carry_clock), np.full(1, rows.start))
+    bound = bind(policy, tape, rows)
+    told = _Told(bound.policy)
+    ((trajectory,),) = walk(Bound(told, bound.by_row), tape, [lane], rows.count)
+    known = [scores for scores in told.scores if scores is not None]
+    return Scored(trajectory, np.concatenate(known) if len(known) == len(trajectory) else None)
+
+
+class _Told:
+    """A policy whose scores are kept."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.scores: list[np.ndarray | None] = []
+
+    def act(self, observations: Observations, state: Any, episode_starts: np.ndarray) -> tuple[Decision, Any]:
+        """As the policy acts."""
+        decision, state = self._policy.act(observations, state, episode_starts)
+        self.scores.append(decision.scores)
+        return decision, state
 
 
 class Bound(NamedTuple):

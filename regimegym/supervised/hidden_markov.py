@@ -39,7 +39,7 @@ class HMMSettings:
         least_variance: of a state, in units of the variance of all rows.
     """
 
-    features: tuple[str, ...] | None = ("return_1", "relative_volatility")
+    features: tuple[str, ...] | None = ("trend_score", "volatility_ratio")
     n_states: int | None = 4
     candidates: tuple[int, ...] = (2, 3, 4, 5, 6)
     covariance: str = "diag"

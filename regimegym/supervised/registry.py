@@ -22,6 +22,9 @@ MODULES = (
     "random_forest",
     "gradient_boosting",
     "hidden_markov",
+    "lorentzian",
+    "multi_target",
+    "calibration",
     "sequence.predictors",
     "ensemble.ensemble",
 )

@@ -1,8 +1,7 @@
-"""TensorBoard of one run: a custom layout, `eval/…` first, the equity figure, hyper-parameters.
+"""TensorBoard of one run: scalars in groups, a custom layout, histograms, figures, hyper-parameters.
 
-Everything goes into one event folder, hyper-parameters too, so that a run is one line in the list
-of runs. Name other scalars `rollout/…`, `regime/…`, `train/…`, `time/…`: groups are sorted by name
-and `eval/…` then stands first.
+Everything goes into one event file, hyper-parameters too, so that a run is one line in the list of
+runs. A tag begins with its group, one of GROUPS; `final/…` are the results beside hyper-parameters.
 """
 
 import math
@@ -17,11 +16,29 @@ from torch.utils.tensorboard.summary import hparams
 from regimegym.training.figure import equity_figure
 from regimegym.training.replay_scalars import REPLAY_CHARTS
 
+GROUPS = ("train", "env", "regime", "replay", "curriculum", "time", "eval")
 AGENT = "agent"
 REGIME_TAGS = ("regime/uptrend", "regime/downtrend", "regime/plateau", "regime/oscillating")
 MARGIN_TAGS = ("eval/log_return", "eval/log_return_low", "eval/log_return_high")
 SHOWN = ("total_return", "sharpe_ratio", "max_drawdown", "trades", "turnover", "mean_exposure")
 BASELINES = ("buy_and_hold", "flat", "random", "ma_cross")
+
+
+TRAINING_CHARTS = {
+    "agent against buy and hold, training episodes": ["Multiline", ["env/equity_return$", "env/buy_hold_return$"]],
+    "shaped reward per episode": ["Multiline", ["env/reward_shaped$"]],
+    "exposure": ["Multiline", ["env/exposure$", "eval/mean_exposure$"]],
+    "loss": ["Multiline", ["train/loss$"]],
+}
+CURRICULUM_CHARTS = {
+    "stage": ["Multiline", ["curriculum/stage$"]],
+    "cost rate and noise level": ["Multiline", ["curriculum/cost_rate$", "curriculum/noise_level$"]],
+    "difficulty of the episodes": ["Multiline", ["curriculum/difficulty$"]],
+}
+TIME_CHARTS = {
+    "share of the time": ["Multiline", ["time/share_env$", "time/share_learn$", "time/share_validate$"]],
+    "steps per second": ["Multiline", ["time/steps_per_second$"]],
+}
 
 
 class Board:
@@ -30,16 +47,24 @@ class Board:
     def __init__(self, folder: str | Path, purge_step: int | None = None) -> None:
         self._writer = SummaryWriter(str(folder), flush_secs=10, purge_step=purge_step)
 
-    def layout(self) -> None:
-        """Write the custom charts; once per run."""
+    def layout(self, *, curriculum: bool = False, replay: bool = False) -> None:
+        """Write the custom charts; once per run.
+
+        Args:
+            curriculum, replay: whether the run has a curriculum, and a replay that tells of its regimes:
+                a chart without data is noise.
+        """
         against = [f"{MARGIN_TAGS[0]}$", *(f"{MARGIN_TAGS[0]}_{name}$" for name in BASELINES)]
         charts = {
             "validation": {
                 "log return and its 95 % interval": ["Margin", list(MARGIN_TAGS)],
                 "agent against baselines, log return": ["Multiline", against],
             },
+            "training": TRAINING_CHARTS,
             "regimes": {"regime mix": ["Multiline", [f"{tag}$" for tag in REGIME_TAGS]]},
-            "replay": REPLAY_CHARTS,
+            **({"curriculum": CURRICULUM_CHARTS} if curriculum else {}),
+            **({"replay": REPLAY_CHARTS} if replay else {}),
+            "time": TIME_CHARTS,
         }
         self._writer.add_custom_scalars(charts)
 
@@ -78,12 +103,20 @@ class Board:
         timestamps: np.ndarray,
         equity: Mapping[str, np.ndarray],
         part: str = "validation",
+        group: str = "eval",
     ) -> None:
         """Draw equity curves (n,) by policy key over `timestamps` (n,) int64 nanoseconds."""
         title = f"{part} · return after costs at step {step:,}"
-        figure = equity_figure(timestamps, equity, title)
-        self._writer.add_image(f"eval/equity_{part}", figure, step, dataformats="HWC")
+        self.image(f"{group}/equity_{part}", equity_figure(timestamps, equity, title), step)
+
+    def image(self, tag: str, figure: np.ndarray, step: int) -> None:
+        """File a figure (H, W, 3) uint8."""
+        self._writer.add_image(tag, figure, step, dataformats="HWC")
         self._writer.flush()
+
+    def histogram(self, tag: str, values: np.ndarray, step: int, bins: np.ndarray | None = None) -> None:
+        """File the distribution of finite values (n,), n ≥ 1, over the edges `bins`; None: as they fall."""
+        self._writer.add_histogram(tag, values, step, bins="tensorflow" if bins is None else bins)
 
     def hyper_parameters(self, flat_config: Mapping[str, Any], final_metrics: Mapping[str, float]) -> None:
         """File the settings of the run beside its final metrics, in the same event folder.

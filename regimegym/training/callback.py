@@ -15,6 +15,7 @@ from regimegym.curriculum.callback import CurriculumCallback
 from regimegym.training.board import REGIME_TAGS, Board
 from regimegym.training.display import Snapshot, TrainingDisplay, ValidationLine
 from regimegym.training.episodes import NAN, EpisodeStats
+from regimegym.training.insight import Insight, show_insight
 from regimegym.training.replay_scalars import replay_scalars
 
 LOSSES = 100  # latest losses in the displayed mean
@@ -28,10 +29,12 @@ class Score(NamedTuple):
         metrics: metrics (keys of evaluate.metrics) by policy key over the whole validation part,
             `agent` among them.
         interval: bounds of the agent's log return.
+        insight: what is to be seen of it beside numbers.
     """
 
     metrics: Mapping[str, Mapping[str, float]]
     interval: tuple[float, float]
+    insight: Insight
 
 
 class TrainingCallback(BaseCallback):
@@ -40,6 +43,7 @@ class TrainingCallback(BaseCallback):
     Args:
         validate: scores the algorithm as it stands.
         keep: saves the algorithm as the best one so far and returns where, for people.
+        patience: looks without a new best that end the training; None: never.
         curriculum: is told what validation said; its scalars are filed.
     """
 
@@ -52,6 +56,7 @@ class TrainingCallback(BaseCallback):
         display: TrainingDisplay,
         board: Board,
         curriculum: CurriculumCallback | None = None,
+        patience: int | None = None,
     ) -> None:
         super().__init__()
         self._validate = validate
@@ -62,6 +67,8 @@ class TrainingCallback(BaseCallback):
         self._board = board
         self.curriculum = curriculum
         self._stages_noted = 0
+        self._patience = patience
+        self._validated = 0  # step of the last look
         self._episodes = EpisodeStats()
         self._regime_counts = np.zeros(N_REGIMES, dtype=np.int64)
         self._next_validation = min(validate_every, total_steps)
@@ -91,6 +98,7 @@ class TrainingCallback(BaseCallback):
             "best": self.best,
             "best_step": self.best_step,
             "without_best": self._without_best,
+            "validated": self._validated,
             "stages_noted": self._stages_noted,
         }
 
@@ -104,7 +112,13 @@ class TrainingCallback(BaseCallback):
         self._losses.extend(state["losses"])
         self.best, self.best_step = state["best"], state["best_step"]
         self._without_best = state["without_best"]
-        self._stages_noted = state.get("stages_noted", 0)  # not in checkpoints of earlier versions
+        self._validated = state["validated"]
+        self._stages_noted = state["stages_noted"]
+
+    @property
+    def is_out_of_patience(self) -> bool:
+        """Whether enough looks in a row have found nothing better, so that the training ends early."""
+        return self._patience is not None and self._without_best >= self._patience
 
     def _on_rollout_start(self) -> None:
         self._clock.switch("env")
@@ -128,7 +142,7 @@ class TrainingCallback(BaseCallback):
         if self.num_timesteps >= self._next_scalars:
             self._board.scalars(self.num_timesteps, self._scalars())
             self._next_scalars += SCALARS_EVERY
-        return True
+        return not self.is_out_of_patience
 
     def _note_logged(self) -> None:
         """Remember what the algorithm logged; its own writer forgets it at every dump."""
@@ -148,14 +162,14 @@ class TrainingCallback(BaseCallback):
         return tuple(self._regime_counts / known) if known else ()
 
     def _on_training_end(self) -> None:
-        if self.num_timesteps > self._next_validation - self._validate_every:
+        if self.num_timesteps > self._validated:
             self._look_at_validation()
         self._display.update(self._snapshot())
 
     def _look_at_validation(self) -> None:
         self._clock.switch("validate")
-        step = self.num_timesteps
-        metrics, interval = self._validate(self.model)
+        step = self._validated = self.num_timesteps
+        metrics, interval, insight = self._validate(self.model)
         agent = metrics["agent"]
         is_best = agent["log_return"] > self.best
         self._without_best = 0 if is_best else self._without_best + 1
@@ -163,7 +177,9 @@ class TrainingCallback(BaseCallback):
         if is_best:
             self.best, self.best_step = agent["log_return"], step
             saved = self._keep(self.model, step)
+        is_last = step >= self._total_steps or self.is_out_of_patience
         self._board.validation(step, metrics, interval)
+        show_insight(self._board, step, insight)
         self._display.validation(
             ValidationLine(
                 step,
@@ -174,11 +190,12 @@ class TrainingCallback(BaseCallback):
                 int(agent["trades"]),
                 is_best,
                 saved,
-                next_step=step + self._validate_every if step < self._total_steps else None,
+                next_step=None if is_last else step + self._validate_every,
                 without_best=self._without_best,
+                patience=self._patience,
             )
         )
-        if self.curriculum is not None and step < self._total_steps:
+        if self.curriculum is not None and not is_last:
             self.curriculum.scored(agent["log_return"])
         self._clock.switch("env")
 
@@ -200,12 +217,13 @@ class TrainingCallback(BaseCallback):
     def _scalars(self) -> dict[str, float]:
         episodes = self._episodes.summary()
         return {
-            "rollout/reward_shaped": episodes.reward_mean,
-            "rollout/equity_return": episodes.equity_mean,
-            "rollout/buy_hold_return": episodes.buy_hold_mean,
-            "rollout/exposure": episodes.exposure_mean,
-            "rollout/trades_per_1000_bars": episodes.trades_per_1000,
+            "env/reward_shaped": episodes.reward_mean,
+            "env/equity_return": episodes.equity_mean,
+            "env/buy_hold_return": episodes.buy_hold_mean,
+            "env/exposure": episodes.exposure_mean,
+            "env/trades_per_1000_bars": episodes.trades_per_1000,
             "time/steps_per_second": self.num_timesteps / self._clock.elapsed,
+            **{f"time/share_{name}": share for name, share in self._clock.shares().items()},
             **dict(zip(REGIME_TAGS, self._regime_shares(), strict=False)),
             **({} if self.curriculum is None else self.curriculum.scalars()),
             **replay_scalars(self.model),

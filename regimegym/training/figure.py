@@ -1,4 +1,4 @@
-"""The equity figure as an array of pixels: agent against baselines, drawn with Pillow alone.
+"""Figures of an account as arrays of pixels, drawn with Pillow alone: equity against baselines, exposure.
 
 Blue is the agent, orange buy and hold, other policies grey with dashes. The axis is logarithmic
 and labelled with the return in per cent. Drawn at twice the size and scaled down for smooth lines.
@@ -19,6 +19,7 @@ ZOOM = 2
 LEFT, RIGHT, TOP, BOTTOM = 84, 196, 38, 42  # pixels of margin; the names stand at the right
 FONT_SIZE = 17  # TensorBoard shows the figure at half its size first
 PAPER, INK, GRID = (255, 255, 255), (60, 60, 60), (228, 228, 228)
+AREA = (198, 216, 240)
 COLOURS = {"agent": (31, 98, 189), "buy_and_hold": (221, 120, 15)}
 GREYS = ((110, 110, 110), (150, 150, 150), (130, 130, 130))
 NAMES = {"agent": "agent", "buy_and_hold": "buy & hold", "ma_cross": "MA cross"}
@@ -61,6 +62,39 @@ def equity_figure(timestamps: np.ndarray, equity: Mapping[str, np.ndarray], titl
         label = f"{NAMES.get(key, key.replace('_', ' '))} {_percent(math.expm1(growth[key][-1]))}"
         ends.append((points[-1][1], label, colour))
     _end_labels(draw, font, ends)
+    return np.asarray(image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS))
+
+
+def exposure_figure(timestamps: np.ndarray, exposure: np.ndarray, title: str) -> np.ndarray:
+    """Draw the exposure of an account over time, as an area from 0.
+
+    Args:
+        timestamps: (n,) int64 nanoseconds UTC.
+        exposure: (n,) position value over equity; the axis holds 0 and 1, and −1 where it is ever short.
+        title: one line above the figure.
+
+    Returns:
+        (400, 800, 3) uint8 RGB. The area keeps the least and greatest value of every pixel column.
+    """
+    image = Image.new("RGB", (WIDTH * ZOOM, HEIGHT * ZOOM), PAPER)
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(FONT_SIZE * ZOOM)
+    least, most = float(exposure.min()), max(1.0, float(exposure.max()))
+    low, high = (min(-1.0, least) if least < 0 else 0.0) - 0.05, most + 0.05
+    draw.text((LEFT * ZOOM, 8 * ZOOM), title, INK, font)
+    points = _thinned(exposure, low, high)
+    zero = _y(0.0, low, high)
+    draw.polygon([(points[0][0], zero), *points, (points[-1][0], zero)], AREA)
+    draw.line(points, COLOURS["agent"], width=2)
+    for value in (-1.0, -0.5, 0.0, 0.5, 1.0):
+        if low <= value <= high:
+            y = _y(value, low, high)
+            draw.line([(_x(0), y), (_x(1), y)], INK if value == 0.0 else GRID, width=2)
+            label = _percent(value, 0)
+            _write(draw, ((LEFT - 8) * ZOOM - _length(label, font), y), label, INK, font)
+    _time_axis(draw, font, timestamps)
+    mean = f"mean {_percent(float(np.abs(exposure).mean()), 0)}".replace("+", "")
+    _write(draw, (_x(1) + 8 * ZOOM, _y((low + high) / 2, low, high)), mean, COLOURS["agent"], font)
     return np.asarray(image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS))
 
 

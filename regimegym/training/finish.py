@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from rich.console import Console
 
 from regimegym.agents.card import ModelCard
@@ -15,12 +15,13 @@ from regimegym.evaluate.report_content import ReportContext
 from regimegym.evaluate.weaknesses import action_shares
 from regimegym.training.board import Board
 from regimegym.training.callback import TrainingCallback
+from regimegym.training.compared import compared_settings
 from regimegym.training.decision_layers import describe_layers, fit_layers
 from regimegym.training.ledger import LEDGER, Ledger
 from regimegym.training.outcome import calibration_of, gate_words, report_context, summary_block, write_outcome
 from regimegym.training.preparation import Training, device_of, write_manifest
+from regimegym.training.sb3_baseline import train_sb3
 from regimegym.training.summary import RunSummary, render_summary
-from regimegym.training.wiring import leaves
 
 DRAWN = ("agent", "buy_and_hold", "ma_cross", "random", "flat")  # in the equity image; the ceiling would leave it
 
@@ -41,8 +42,9 @@ def finish(training: Training, callback: TrainingCallback, board: Board) -> floa
         ledger.record_look(fingerprint, experiment.interval(rows["test"]), str(folder.path))
     tape, settings, evaluation = experiment.tape, experiment.settings, training.evaluation
     rules = fit_rules(tape, settings, experiment.split.train, evaluation.cross)
+    others = train_sb3(training)
     found = [
-        evaluate_policy(policy, tape, settings, part_rows, part, seed, label, evaluation, rules)
+        evaluate_policy(policy, tape, settings, part_rows, part, seed, label, evaluation, rules, others)
         for part, part_rows in rows.items()
     ]
     describe_layers(folder, experiment, rows, device)
@@ -56,8 +58,9 @@ def finish(training: Training, callback: TrainingCallback, board: Board) -> floa
             part.agent.timestamps,
             {key: part.trajectories[key].equity for key in DRAWN},
             part.part,
+            "final",
         )
-    board.hyper_parameters(_flat(training.config), _final_metrics(found))
+    board.hyper_parameters(_compared(training), _final_metrics(found))
     write_manifest(training, "finished")
     console = Console(highlight=False)
     render_summary(_summary(training, callback, found), console)
@@ -103,7 +106,7 @@ def _context(
 
 def _summary(training: Training, callback: TrainingCallback, found: Sequence[Evaluation]) -> RunSummary:
     return RunSummary(
-        headline="Training finished",
+        headline=f"Training finished{_early(training, callback)}",
         steps=training.algorithm.num_timesteps,
         duration_s=(datetime.now().astimezone() - training.started).total_seconds(),
         best_step=callback.best_step,
@@ -116,12 +119,17 @@ def _summary(training: Training, callback: TrainingCallback, found: Sequence[Eva
     )
 
 
+def _early(training: Training, callback: TrainingCallback) -> str:
+    """Why it ended before its last step, where it did."""
+    if not callback.is_out_of_patience or training.algorithm.num_timesteps >= training.settings.total_steps:
+        return ""
+    return f" early, no new best in {training.settings.patience} looks at validation"
+
+
+def _compared(training: Training) -> dict[str, Any]:
+    return {"agent": type(training.algorithm).__name__, **compared_settings(training.config, training.overrides)}
+
+
 def _final_metrics(found: Sequence[Evaluation]) -> dict[str, float]:
     names = ("log_return", "sharpe_ratio", "max_drawdown")
     return {f"{part.part}/{name}": part.metrics["agent"][name] for part in found for name in names}
-
-
-def _flat(config: DictConfig) -> dict[str, Any]:
-    """Leaves of the resolved config by dotted key, without the names of our own classes."""
-    found = leaves(OmegaConf.to_container(config, resolve=True))
-    return {key: value for key, value in found if not key.endswith("_target_")}

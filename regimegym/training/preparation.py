@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 import torch
-from gymnasium.spaces import Discrete
+from gymnasium.spaces import Discrete, Space
 from omegaconf import DictConfig, OmegaConf
 from stable_baselines3.common.base_class import BaseAlgorithm
 
@@ -21,7 +21,8 @@ from regimegym.evaluate.settings import EvaluationSettings
 from regimegym.training.curriculum import curriculum_of
 from regimegym.training.experiment import Experiment, build_experiment
 from regimegym.training.manifest import build_manifest
-from regimegym.training.run_folder import RunFolder
+from regimegym.training.room import check_room, check_writable
+from regimegym.training.run_folder import RUNS, RunFolder
 from regimegym.training.same_data import data_fingerprints
 from regimegym.training.settings import TrainerSettings
 from regimegym.training.wiring import build
@@ -61,9 +62,8 @@ class Training:
 def prepare(config: DictConfig, overrides: list[str], job: Job | None) -> Training:
     """Check and build everything, then make the run folder and write what is known already."""
     started = datetime.now().astimezone()
-    training = assemble(
-        config, overrides, job, lambda name, when: _new_folder(config, config.name or name, job, when), started
-    )
+    check_writable(_place(config, job))
+    training = assemble(config, overrides, job, lambda *about: _new_folder(config, job, *about), started)
     folder = training.folder
     if training.experiment.predictions is not None:
         training.experiment.predictions.save(folder.path)
@@ -77,11 +77,11 @@ def assemble(
     config: DictConfig,
     overrides: list[str],
     job: Job | None,
-    folder_of: Callable[[str, datetime], RunFolder],
+    folder_of: Callable[[str, datetime, BaseAlgorithm], RunFolder],
     started: datetime,
     predictors_of: Path | None = None,
 ) -> Training:
-    """Everything a training needs; `folder_of` (agent's name, start) is asked once all checks have passed.
+    """Everything a training needs; `folder_of` (agent's name, start, algorithm) is asked once all checks have passed.
 
     `predictors_of` is the run folder that holds its predictors already.
     """
@@ -96,12 +96,10 @@ def assemble(
     agent, network = build(config.agent), build(config.network)
     env = experiment.vec_env(settings.n_accounts, seed)
     algorithm = build_agent(agent, env, network, seed, device_of(settings.device), replay=build(config.replay))
-    if not decision.is_empty and not isinstance(env.action_space, Discrete):
-        raise ConfigError(
-            "action-space",
-            f"decision layers choose among discrete actions, the environment wants {env.action_space}",
-            help=("env.action.mode=trade", "or env.action.mode=target", "or decision=none"),
-        )
+    if not decision.is_empty:
+        _check_discrete(env.action_space, "decision layers choose", "decision=none")
+    if evaluation.sb3:
+        _check_discrete(env.action_space, "the DQN of evaluation.sb3 chooses", "evaluation.sb3=false")
     card = card_of(
         algorithm,
         agent,
@@ -114,10 +112,20 @@ def assemble(
         action_settings=asdict(experiment.settings.action),
         random_seed=seed,
     )
-    folder = folder_of(agent.name, started)
+    folder = folder_of(agent.name, started, algorithm)
     return Training(
         config, overrides, job, settings, evaluation, decision, experiment, curriculum, algorithm, card, folder, started
     )
+
+
+def _check_discrete(space: Space, who: str, without: str) -> None:
+    """Raise ConfigError `action-space` unless the actions can be counted."""
+    if not isinstance(space, Discrete):
+        raise ConfigError(
+            "action-space",
+            f"{who} among discrete actions, the environment wants {space}",
+            help=("env.action.mode=trade", "or env.action.mode=target", f"or {without}"),
+        )
 
 
 def write_manifest(training: Training, status: str) -> None:
@@ -148,7 +156,16 @@ def device_of(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _new_folder(config: DictConfig, name: str, job: Job | None, started: datetime) -> RunFolder:
+def _new_folder(
+    config: DictConfig, job: Job | None, agent: str, started: datetime, algorithm: BaseAlgorithm
+) -> RunFolder:
+    check_room(_place(config, job), algorithm, int(config.trainer.keep_checkpoints))
+    name = config.name or agent
     if job is None:
         return RunFolder.create(config.run_dir, name, started)
     return RunFolder.create(config.run_dir or str(job.folder), name, started, job.number)
+
+
+def _place(config: DictConfig, job: Job | None) -> Path:
+    """The folder that is given, or the one below which one will be made."""
+    return Path(config.run_dir or (RUNS if job is None else job.folder))

@@ -17,6 +17,7 @@ from regimegym.training.ledger import LEDGER, Ledger
 from regimegym.training.outcome import calibration_of, report_context, summary_block, write_outcome
 from regimegym.training.quick_audit import quick_audit
 from regimegym.training.run_folder import RunFolder
+from regimegym.training.sb3_baseline import saved_sb3
 from regimegym.training.subject import open_subject
 from regimegym.training.suite_outcome import render_suite, run_suites, write_suite
 from regimegym.training.summary import render_evaluation
@@ -52,7 +53,7 @@ def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
     looks = None if subject.part == "validation" else ledger.count_looks(fingerprint, interval)
     found = evaluate_policy(
         policy, subject.tape, subject.settings, subject.rows, subject.part, subject.card.random_seed, subject.label,
-        evaluation, rules,
+        evaluation, rules, saved_sb3(subject.run),
     )  # fmt: skip
     suites = None
     if suite is not None:

@@ -37,6 +37,7 @@ class RunFolder:
         self.report_html = self.path / "report.html"
         self.report_json = self.path / "report.json"
         self.report_md = self.path / "report.md"
+        self.sb3_baseline = self.path / "baselines" / "sb3_dqn"
         self.scenarios_json = self.path / "scenarios.json"
         self.model = self.path / "model"
         self.predictors = self.path / "predictors"
@@ -208,6 +209,10 @@ def _empty_folder(path: Path) -> Path:
     if path.is_dir() and any(path.iterdir()):
         raise _taken("not-empty", path, f"'{path}' is not empty")
     path.mkdir(parents=True, exist_ok=True)
+    try:
+        (path / LOCK).open("x").close()  # of two that start at once, one makes it
+    except FileExistsError:
+        raise _taken("exists", path, f"'{path}' is just being taken by another run") from None
     return path
 
 

@@ -13,6 +13,7 @@ class TrainerSettings:
         total_steps: environment steps of all accounts together.
         n_accounts: accounts that trade side by side on the training bars.
         validate_every: steps between two looks at validation; the best of them becomes the model.
+        patience: looks at validation without a new best that end the training; None: it goes to the end.
         gate: t-statistic of the log returns per bar on validation that the selected model must exceed;
             else what is saved stays flat (agents.gate). None: no gate.
         threads: torch threads of this process.
@@ -27,6 +28,7 @@ class TrainerSettings:
     total_steps: int = 50_000
     n_accounts: int = 16
     validate_every: int = 5_000
+    patience: int | None = None
     gate: float | None = 1.5
     threads: int = 1
     device: str = "cpu"
@@ -38,6 +40,8 @@ class TrainerSettings:
         check_at_least("trainer.total_steps", self.total_steps, 1)
         check_at_least("trainer.n_accounts", self.n_accounts, 1)
         check_at_least("trainer.validate_every", self.validate_every, 1)
+        if self.patience is not None:
+            check_at_least("trainer.patience", self.patience, 1)
         if self.gate is not None:
             check_number("trainer.gate", self.gate, "a number, or null", lambda _: True)
         check_at_least("trainer.threads", self.threads, 1)

@@ -15,6 +15,7 @@ from regimegym.evaluate.suite import SuiteRun, SuiteSettings, build_scenarios, r
 from regimegym.evaluate.verdict import as_return
 from regimegym.training.formatting import UNDEFINED, percent
 from regimegym.training.run_folder import RunFolder
+from regimegym.training.sb3_baseline import saved_sb3
 from regimegym.training.subject import Subject
 
 WIDTH = 80
@@ -39,7 +40,8 @@ def run_suites(subjects: Sequence[Subject], suite: SuiteSettings, rules: RuleSet
     for subject in subjects:
         ground = ground_of(subject, suite.random_seed)
         scenarios, skipped = build_scenarios(suite, ground)
-        runs.append(run_suite(subject.trader.policy, scenarios, suite, skipped, rules, subject.label))
+        others = saved_sb3(subject.run)
+        runs.append(run_suite(subject.trader.policy, scenarios, suite, skipped, rules, subject.label, others))
     names = [str(subject.run.path) for subject in subjects]
     return SuiteRuns(runs, names, [subject.card.random_seed for subject in subjects])
 

@@ -23,6 +23,7 @@ LABELS = {
     "regime_trader": "regime rule",
     "random": "random, same trades",
     "flat": "flat",
+    "sb3_dqn": "DQN of SB3",
     "hindsight": "hindsight ceiling",
 }
 STYLES = {"agent": "bold cyan", "buy_and_hold": "dark_orange"}

@@ -7,18 +7,21 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import configure
+from stable_baselines3.common.logger import Logger
 
 from regimegym.agents.checkpoint import save_model
 from regimegym.agents.gate import Gate
 from regimegym.common.errors import RunError
 from regimegym.common.state_file import Tree
+from regimegym.replay.regime import RegimeReplayBuffer
 from regimegym.training.board import Board
+from regimegym.training.board_output import BoardOutput
 from regimegym.training.callback import TrainingCallback
 from regimegym.training.checkpoints import CheckpointCallback, Checkpoints, StopRequest, TrainingStopped
 from regimegym.training.display import TrainingDisplay
 from regimegym.training.finish import finish, record_trial
 from regimegym.training.header import header
+from regimegym.training.heartbeat import Heartbeat
 from regimegym.training.preparation import Job, Training, assemble, prepare, write_manifest
 from regimegym.training.run_folder import RunFolder
 from regimegym.training.same_data import check_same_data
@@ -81,7 +84,7 @@ def resume(path: str, watch: Watch | None = None) -> float:
     with folder.held():
         kept = folder.path if folder.predictors.is_dir() else None
         overrides = list(OmegaConf.load(folder.overrides))
-        training = assemble(config, overrides, job, lambda name, when: folder, started, kept)
+        training = assemble(config, overrides, job, lambda *_: folder, started, kept)
         check_same_data(folder, training.experiment.market, further=training.experiment.further)
         found = Checkpoints(folder.checkpoints, training.settings.keep_checkpoints).newest()
         return _run(training, found, watch)
@@ -106,9 +109,10 @@ def learn(
         found: step and state of the checkpoint to go on from, None at the start.
         watch: hears each look at validation.
     """
-    folder, settings, algorithm = training.folder, training.settings, training.algorithm
-    board.layout()
-    algorithm.set_logger(configure(str(folder.tensorboard), ["tensorboard"]))
+    settings, algorithm = training.settings, training.algorithm
+    tells_regimes = isinstance(getattr(algorithm, "replay_buffer", None), RegimeReplayBuffer)
+    board.layout(curriculum=training.curriculum is not None, replay=tells_regimes)
+    algorithm.set_logger(Logger(None, [BoardOutput(board)]))
     begun = 0 if found is None else found[0]
     validator = Validator(training)
     with TrainingDisplay(header(training), settings.total_steps, console=Console(highlight=False)) as display:
@@ -120,6 +124,7 @@ def learn(
             display,
             board,
             training.curriculum,
+            settings.patience,
         )
         if found is not None:
             load_training_state(algorithm, callback, found[1])
@@ -150,7 +155,7 @@ def learn(
 def _beside(
     training: Training, callback: TrainingCallback, stop: StopRequest, begun: int, watch: Watch | None
 ) -> list[BaseCallback]:
-    """What happens between two rollouts: checkpoints, and whoever watches."""
+    """What happens beside the learning: heartbeat, checkpoints, and whoever watches."""
 
     def state() -> Tree:
         return training_state(training.algorithm, callback)
@@ -164,7 +169,8 @@ def _beside(
         stop,
         begun,
     )
-    return [saver] if watch is None else [saver, WatchCallback(watch, callback, state)]
+    heart = Heartbeat(training.folder, settings.total_steps)
+    return [heart, saver] if watch is None else [heart, saver, WatchCallback(watch, callback, state)]
 
 
 def _keep(training: Training, algorithm: BaseAlgorithm, t_statistic: float) -> str:

@@ -10,7 +10,7 @@ from regimegym.common.errors import ModelError
 from regimegym.common.state_file import Tree
 from regimegym.training.callback import TrainingCallback
 
-FORMAT = 1
+FORMAT = 2
 
 
 def training_state(algorithm: BaseAlgorithm, callback: TrainingCallback) -> Tree:

@@ -3,6 +3,7 @@
 import pytest
 from hydra import compose, initialize_config_module
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
 from tiny_runs import TINY, read
 
 from regimegym.cli.main import main
@@ -59,7 +60,7 @@ def composed(*overrides):
 def test_yaml_says_the_stages_of_the_code():
     assert build(composed("curriculum=staged").curriculum) == CurriculumSettings()
     assert build(composed("curriculum=gated").curriculum) == CurriculumSettings(gate=GateSettings())
-    assert build(composed().curriculum).is_empty
+    assert build(composed().curriculum) == CurriculumSettings(stages={})
 
 
 @pytest.mark.parametrize("agent", AGENTS)
@@ -100,6 +101,15 @@ def test_a_sweep_takes_curricula_and_single_values(tmp_path):
     assert main(["train", "-m", *TINY, "env.episode.length=32", *AGENTS["ppo"][:4], *words]) == 0
     weights = [(tmp_path / "sweep" / job / "model" / "weights.safetensors").read_bytes() for job in "01"]
     assert weights[0] != weights[1]
+    for job, name in (("0", "none"), ("1", "staged")):  # a job says what it was, and nothing of the test part
+        events = EventAccumulator(str(tmp_path / "sweep" / job / "tensorboard"))
+        events.Reload()
+        plugin = events.summary_metadata["_hparams_/session_start_info"].plugin_data
+        about = plugin_data_pb2.HParamsPluginData.FromString(plugin.content).session_start_info.hparams
+        assert (about["curriculum"].string_value, about["agent"].string_value) == (name, "ppo")
+        final = {tag for tag in events.Tags()["scalars"] if tag.startswith("final/")}
+        assert final
+        assert all(tag.startswith("final/validation/") for tag in final)
 
 
 OWN = """# two stages of my own

@@ -185,3 +185,14 @@ def test_a_real_interrupt_ends_a_real_process(tmp_path):
     assert process.returncode == 0, said
     assert "stopped by Ctrl-C" in said
     assert list((tmp_path / "run" / "checkpoints").glob("step_*/state.json"))
+
+
+def test_a_training_ends_early_when_validation_has_no_new_best(tmp_path, monkeypatch, capsys):
+    """The looks come every 100 steps; after the best one there are `patience` more."""
+    monkeypatch.chdir(tmp_path)
+    words = ["agent.learning_rate=1e-9", "agent.final_learning_rate=0", "trainer.total_steps=4_000"]
+    assert train(*words, "trainer.patience=2", "trainer.validate_every=100", "run_dir=run") == 0
+    heartbeat = read(tmp_path / "run" / "heartbeat.json")
+    assert heartbeat["total_steps"] == 4_000
+    assert heartbeat["step"] == 300
+    assert "Training finished early, no new best in 2 looks at validation" in capsys.readouterr().out

@@ -198,6 +198,17 @@ def test_hindsight_is_the_ceiling_of_everything(evaluation, report):
     assert policy_of(report, "hindsight")["label"] == "Hindsight, exact"
 
 
+def test_the_report_says_where_the_result_came_from(evaluation, report):
+    parts, own = report["pnl_parts"], evaluation.agent.equity
+    assert parts["total"] == pytest.approx(own[-1] - own[0])
+    assert sum(part["total"] for part in report["pnl_parts_by_regime"].values()) == pytest.approx(parts["total"])
+    months = sum(row["log_return"] for row in report["per_month"])
+    assert months == pytest.approx(evaluation.metrics["agent"]["log_return"])
+    assert report["trade_statistics"]["n"] == evaluation.metrics["agent"]["closed_trades"]
+    assert report["trade_statistics"]["win_rate"] == evaluation.metrics["agent"]["win_rate"]
+    assert {"worst_regime", "worst_month", "break_even"} <= {one["key"] for one in report["weaknesses"]}
+
+
 def test_other_policies_are_compared_on_equal_terms(tape, evaluation):
     others = {"twin": ("The agent again", WindowPolicy())}
     found = evaluate_policy(TabledWindowPolicy(), tape, SETTINGS, ROWS, "test", 1, "By hand", QUICK, others=others)

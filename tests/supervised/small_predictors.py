@@ -4,17 +4,22 @@ from pathlib import Path
 
 import regimegym.conf
 from regimegym.supervised.boosting_settings import XGBoostSettings
+from regimegym.supervised.calibration import CalibratedSettings
 from regimegym.supervised.ensemble.settings import EnsembleSettings
 from regimegym.supervised.hidden_markov import HMMSettings
+from regimegym.supervised.multi_target import MultiTargetSettings
 from regimegym.supervised.random_forest import RandomForestSettings
 from regimegym.supervised.sequence.networks import GRUSettings, LSTMSettings, TCNSettings, TFTSettings
 
 FOLDER = Path(regimegym.conf.__file__).parent / "predictor"
+FOREST = {"n_estimators": 5, "min_samples_leaf": 3, "max_features": 1.0}
 SHORT = {"sequence_length": 5, "epochs": 2, "batch_size": 32, "learning_rate": 1e-2, "device": "cpu"}
 SMALL = {
+    "calibrated": CalibratedSettings("random_forest", FOREST),
+    "multi_target": MultiTargetSettings(settings=FOREST),
     "ensemble": EnsembleSettings(
         base_models=("logistic", "random_forest"),
-        base_settings={"random_forest": {"n_estimators": 5, "min_samples_leaf": 3, "max_features": 1.0}},
+        base_settings={"random_forest": FOREST},
         n_splits=2,
     ),
     "gru": GRUSettings(width=6, layers=1, **SHORT),

@@ -158,7 +158,7 @@ def test_a_manifest_says_what_the_run_was_made_of():
     assert (done["duration_s"], done["trained_steps"], done["random_seed"]) == (307.0, 9, 3)
     assert done["packages"]["numpy"] == np.__version__
     assert set(done["code"]) == {"version", "commit"}
-    with pytest.raises(ValueError, match="status must be one of running, finished, interrupted, got 'done'"):
+    with pytest.raises(ValueError, match="status must be one of running, finished, interrupted, pruned, got 'done'"):
         make_manifest(status="done")
 
 

@@ -52,14 +52,14 @@ def section(anchor: str, eyebrow: str, heading: str, how: str, *parts: str) -> s
 
 def month_table(report: Report) -> str:
     """Log return by month of the agent and of buy and hold; folded where there are many."""
-    months = report.get("months") or []
+    months = report.get("per_month") or []
     if not months:
         return ""
     rows = [
         f'<tr><th scope="row">{escape(row["month"])}</th>'
-        + cell(_log(row["agent"]), "Agent", "own")
-        + cell(_log(row["buy_and_hold"]), "Buy and hold")
-        + _shaded(_gap(row["agent"], row["buy_and_hold"]), "Difference", _reach(months))
+        + cell(_log(row["log_return"]), "Agent", "own")
+        + cell(_log(row["buy_and_hold_log_return"]), "Buy and hold")
+        + _shaded(_gap(row["log_return"], row["buy_and_hold_log_return"]), "Difference", _reach(months))
         + cell(percent(row["max_drawdown"]), "Drawdown", "opt")
         + cell(percent(row["mean_exposure"], 0), "Exposure", "opt")
         + "</tr>"
@@ -71,7 +71,7 @@ def month_table(report: Report) -> str:
 
 
 def _reach(months: Sequence[Report]) -> float:
-    gaps = [_gap(row["agent"], row["buy_and_hold"]) for row in months]
+    gaps = [_gap(row["log_return"], row["buy_and_hold_log_return"]) for row in months]
     return max([abs(gap) for gap in gaps if gap is not None], default=0.0) or 1.0
 
 
@@ -303,7 +303,7 @@ def _path_table(path: Sequence[Report]) -> str:
 
 
 def _facts(report: Report, content: Report) -> list[tuple[str, str]]:
-    trials, timing, risk, pnl = content["trials"], content["timing"], content["risk"], report.get("pnl") or {}
+    trials, timing, risk, pnl = content["trials"], content["timing"], content["risk"], report.get("pnl_parts") or {}
     found = [
         (
             "Trials",
@@ -325,8 +325,9 @@ def _facts(report: Report, content: Report) -> list[tuple[str, str]]:
         ("Power", words(content["power"])),
     ]
     if pnl:
-        parts = ", ".join(f"{name} {percent(pnl[name], 1, True)}" for name in ("market", "timing", "carry", "costs"))
-        text = f"{parts}; together {percent(pnl['total'], 1, True)} of the starting equity."
+        share = {name: money / report["facts"]["initial_cash"] for name, money in pnl.items() if is_defined(money)}
+        parts = ", ".join(f"{name} {percent(value, 1, True)}" for name, value in share.items() if name != "total")
+        text = f"{parts}; together {percent(share.get('total'), 1, True)} of the starting equity."
         found.insert(2, ("Where it came from", text))
     if risk:
         met = risk["backtest"]

@@ -1,0 +1,36 @@
+"""The settings by which runs are compared: a table of all two hundred would say nothing."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from regimegym.training.wiring import leaves
+
+ALWAYS = (
+    "random_seed",
+    "trainer.total_steps",
+    "agent.learning_rate",
+    "agent.gamma",
+    "agent.batch_size",
+    "network.kind",
+    "reward.kind",
+    "replay.kind",
+)
+NEVER = ("run_dir", "name", "resume")
+
+
+def compared_settings(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
+    """The settings of ALWAYS that the run has, and what the command line set, by dotted key.
+
+    Args:
+        config: composed.
+        overrides: words of the command line; `agent=ppo` names an option, `agent.gamma=0.9` a value.
+    """
+    flat = dict(leaves(OmegaConf.to_container(config, resolve=True)))
+    found = {key: flat[key] for key in ALWAYS if key in flat}
+    for word in overrides:
+        key, _, option = word.lstrip("+").partition("=")
+        if key not in NEVER and option:
+            found[key] = flat.get(key, option)
+    return found

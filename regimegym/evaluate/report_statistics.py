@@ -92,7 +92,7 @@ def scenario_statistics(content: Mapping[str, Any], generator: np.random.Generat
     keys = [key for key in rows[0]["baselines"] if key != "hindsight"] if rows else []
     if len(rows) < LEAST_SCENARIOS:
         return None
-    scores = {"agent": _agent_scores(rows)} | {
+    scores = {"agent": agent_scores(rows)} | {
         key: np.array([[one["baselines"][key]["log_return"] for one in rows]]) for key in keys
     }
     found = {
@@ -131,7 +131,7 @@ def scenario_statistics(content: Mapping[str, Any], generator: np.random.Generat
     }
 
 
-def _agent_scores(rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+def agent_scores(rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
     """Log returns (R, S) of the runs: random seeds × scenarios."""
     return np.array([[one["log_return"] for one in row["per_seed"]] for row in rows]).T
 

@@ -76,7 +76,7 @@ def _verdict(report: Report) -> Iterator[str]:
     for row in verdict["sentences"]:
         yield f"- **{row['question']}** {row['text']}"
     yield ""
-    yield from _table(("rule", "met"), ((row["text"], CHECKS[row["state"]]) for row in verdict["checks"]))
+    yield from markdown_table(("rule", "met"), ((row["text"], CHECKS[row["state"]]) for row in verdict["checks"]))
 
 
 def _key_figures(report: Report) -> Iterator[str]:
@@ -93,8 +93,8 @@ def _key_figures(report: Report) -> Iterator[str]:
             quantity(one["baseline"], unit, signed),
         )
 
-    yield from _table(("figure", "agent", f"{percent(report['intervals']['level'], 0)} interval", "buy and hold"),
-                      map(row, report["key_figures"]))  # fmt: skip
+    level = f"{percent(report['intervals']['level'], 0)} interval"
+    yield from markdown_table(("figure", "agent", level, "buy and hold"), map(row, report["key_figures"]))
     yield ""
     yield "● the interval excludes the line, ○ it includes it; – undefined."
 
@@ -107,7 +107,7 @@ def _metrics(report: Report) -> Iterator[str]:
         signed = meta["group"] == "return" and unit == "percent"
         return (meta["label"], *(quantity(one["metrics"].get(meta["key"]), unit, signed) for one in policies))
 
-    return _table(("metric", *map(display_name, policies)), map(row, report["metrics_meta"]))
+    return markdown_table(("metric", *map(display_name, policies)), map(row, report["metrics_meta"]))
 
 
 def _regimes(report: Report) -> Iterator[str]:
@@ -122,7 +122,7 @@ def _regimes(report: Report) -> Iterator[str]:
         )
         for row in report["per_regime"]
     )
-    return _table(("regime", "share of bars", "agent, log return", "buy and hold", "exposure", "trades"), rows)
+    return markdown_table(("regime", "share of bars", "agent, log return", "buy and hold", "exposure", "trades"), rows)
 
 
 def _scenario_groups(content: Report) -> Iterator[str]:
@@ -137,7 +137,7 @@ def _scenario_groups(content: Report) -> Iterator[str]:
         )
         for group in content["groups"]
     )
-    return _table(("scenarios", "n", "median log return", "worst", "above flat", "above buy and hold"), rows)
+    return markdown_table(("scenarios", "n", "median log return", "worst", "above flat", "above buy and hold"), rows)
 
 
 def _costs(report: Report) -> Iterator[str]:
@@ -148,7 +148,7 @@ def _costs(report: Report) -> Iterator[str]:
             curve["multiples"], curve["agent_total_return"], curve["buy_and_hold_total_return"], strict=True
         )
     )
-    return _table(("costs", "agent", "buy and hold"), rows)
+    return markdown_table(("costs", "agent", "buy and hold"), rows)
 
 
 def _path(path: Sequence[Report]) -> Iterator[str]:
@@ -156,7 +156,7 @@ def _path(path: Sequence[Report]) -> Iterator[str]:
         (f"agent − {row['label']}", number(row["difference"], 3, True), number(row["p"], 4), number(row["p_holm"], 4))
         for row in path
     )
-    return _table(("on this one path", "log return", "p", "p, Holm"), rows)
+    return markdown_table(("on this one path", "log return", "p", "p, Holm"), rows)
 
 
 def _commands(report: Report) -> Iterator[str]:
@@ -164,7 +164,8 @@ def _commands(report: Report) -> Iterator[str]:
         yield f"    {row['command']}"
 
 
-def _table(head: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequence[str]] | map) -> Iterator[str]:
+def markdown_table(head: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequence[str]] | map) -> Iterator[str]:
+    """Lines of a Markdown table; the first column is text, the others are numbers."""
     yield f"| {' | '.join(head)} |"
     yield f"|{'|'.join(['---', *['---:'] * (len(head) - 1)])}|"
     for row in rows:

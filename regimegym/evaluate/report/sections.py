@@ -59,7 +59,7 @@ def month_table(report: Report) -> str:
         f'<tr><th scope="row">{escape(row["month"])}</th>'
         + cell(_log(row["log_return"]), "Agent", "own")
         + cell(_log(row["buy_and_hold_log_return"]), "Buy and hold")
-        + _shaded(_gap(row["log_return"], row["buy_and_hold_log_return"]), "Difference", _reach(months))
+        + shaded(_gap(row["log_return"], row["buy_and_hold_log_return"]), "Difference", _reach(months))
         + cell(percent(row["max_drawdown"]), "Drawdown", "opt")
         + cell(percent(row["mean_exposure"], 0), "Exposure", "opt")
         + "</tr>"
@@ -83,7 +83,7 @@ def _log(value: float | None) -> str:
     return number(value, 3, True)
 
 
-def _shaded(value: float | None, label: str, reach: float, kind: str = "") -> str:
+def shaded(value: float | None, label: str, reach: float, kind: str = "") -> str:
     """A cell of a heat map: blue ahead, orange behind, the deeper the further."""
     if not is_defined(value):
         return cell(DASH, label, kind)
@@ -126,7 +126,7 @@ def _scenario_row(one: Report, shown: Sequence[str], labels: dict[str, str], rea
     name = f'<span title="{escape(one["words"])}">{escape(one["name"])}{seen}</span>'
     kinds = ("", "", *["opt"] * len(shown))  # on a phone there is room for two
     cells = "".join(
-        _shaded(_behind(one, key), labels[key], reach, kind) for key, kind in zip(shown, kinds, strict=False)
+        shaded(_behind(one, key), labels[key], reach, kind) for key, kind in zip(shown, kinds, strict=False)
     )
     return f'<tr><th scope="row">{name}</th>{cell(_log(one["agent"]["log_return"]), "Agent", "own")}{cells}</tr>'
 

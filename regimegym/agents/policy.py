@@ -18,35 +18,42 @@ from regimegym.agents.enhanced_dqn_policy import EnhancedDQNPolicy
 from regimegym.agents.ensemble_policy import EnsemblePolicy, EnsemblePolicyAdapter
 from regimegym.agents.networks.q_network import QNetwork
 from regimegym.agents.tables import encode_rows, to_tensors
-from regimegym.common.policy import Decision, Observations, Policy
+from regimegym.common.policy import MASKS, Decision, Observations, Policy
 from regimegym.features.tape import MarketTape
 
 
 @singledispatch
-def action_scores(policy: BasePolicy, observations: dict[str, Tensor]) -> Tensor | None:
-    """Scores (N, A) whose largest is the greedy action, or None where the policy has none."""
+def action_scores(
+    policy: BasePolicy, observations: dict[str, Tensor], masks: np.ndarray | None = None
+) -> Tensor | None:
+    """Scores (N, A) whose largest is the greedy action, or None where the policy has none.
+
+    `masks` (N, A) are the admissible actions; only a policy that learned with masks asks for them.
+    """
     return None
 
 
 @action_scores.register
-def _(policy: ActorCriticPolicy, observations: dict[str, Tensor]) -> Tensor | None:
+def _(policy: ActorCriticPolicy, observations: dict[str, Tensor], masks: np.ndarray | None = None) -> Tensor | None:
     if not isinstance(policy.action_space, spaces.Discrete):
         return None
     return policy.get_distribution(observations).distribution.probs  # type: ignore[union-attr]
 
 
 @action_scores.register
-def _(policy: MaskableActorCriticPolicy, observations: dict[str, Tensor]) -> Tensor | None:
-    return policy.get_distribution(observations).distribution.probs  # type: ignore[union-attr]
+def _(
+    policy: MaskableActorCriticPolicy, observations: dict[str, Tensor], masks: np.ndarray | None = None
+) -> Tensor | None:
+    return policy.get_distribution(observations, masks).distribution.probs  # type: ignore[union-attr]
 
 
 @action_scores.register
-def _(policy: DQNPolicy, observations: dict[str, Tensor]) -> Tensor | None:
+def _(policy: DQNPolicy, observations: dict[str, Tensor], masks: np.ndarray | None = None) -> Tensor | None:
     return policy.q_net(observations)
 
 
 @action_scores.register
-def _(policy: QRDQNPolicy, observations: dict[str, Tensor]) -> Tensor | None:
+def _(policy: QRDQNPolicy, observations: dict[str, Tensor], masks: np.ndarray | None = None) -> Tensor | None:
     return policy.quantile_net(observations).mean(dim=1)
 
 
@@ -54,8 +61,8 @@ class SB3Policy:
     """Any memoryless stable-baselines3 model, acting greedily.
 
     Scores are action probabilities (PPO, A2C, MaskablePPO) or Q values (DQN, the mean quantile of
-    QR-DQN); none for continuous actions. MaskablePPO acts without masks: observations do not say
-    how much of a turnover budget is left. An order that the environment refuses is a HOLD there.
+    QR-DQN); none for continuous actions. MaskablePPO gives no chance to what the observations'
+    MASKS exclude; the others may order what the environment refuses, which is a HOLD there.
     """
 
     def __init__(self, model: BaseAlgorithm | BasePolicy) -> None:
@@ -67,7 +74,7 @@ class SB3Policy:
     ) -> tuple[Decision, Any]:
         """See common.policy.Policy; `state` stays None."""
         self.policy.set_training_mode(False)
-        scores = action_scores(self.policy, to_tensors(observations, self.policy.device))
+        scores = action_scores(self.policy, to_tensors(observations, self.policy.device), observations.get(MASKS))
         if scores is None:
             action, _ = self.policy.predict(observations, deterministic=True)
             return Decision(action), None
@@ -135,22 +142,22 @@ class TabledQPolicy:
     """Greedy in Q from a table of encodings; observations hold `row` (N,) and `account` (N, K)."""
 
     def __init__(self, network: QNetwork, tape: MarketTape, start: int, stop: int, device: torch.device) -> None:
-        self.network = network
         self.start = start
         self.stop = stop
-        self.hidden, self.probabilities = encode_rows(network, tape, start, stop, device)
+        hidden, probabilities = encode_rows(network, tape, start, stop, device)
+        self.values = network.over(hidden)
+        self.probabilities = probabilities.cpu().numpy()
 
-    @torch.no_grad()
     def act(
         self, observations: Observations, state: Any = None, episode_starts: np.ndarray | None = None
     ) -> tuple[Decision, Any]:
         """See common.policy.Policy. Raises IndexError for a row outside [start, stop)."""
-        rows = np.asarray(observations["row"]).reshape(-1)
-        if not ((rows >= self.start) & (rows < self.stop)).all():
+        rows = np.asarray(observations["row"], np.int64).reshape(-1)
+        if np.count_nonzero((rows < self.start) | (rows >= self.stop)):
             raise IndexError(f"rows must lie in [{self.start}, {self.stop}), got {rows}")
-        at = torch.from_numpy(rows - self.start).to(self.hidden.device)
-        account = to_tensors({"account": observations["account"]}, self.hidden.device)["account"]
-        return _decision(self.network.q(self.hidden[at], account), self.probabilities[at]), None
+        at = rows - self.start
+        q = self.values(at, np.ascontiguousarray(observations["account"], np.float32))
+        return Decision(action=q.argmax(axis=1), scores=q, regime_probabilities=self.probabilities[at]), None
 
 
 @singledispatch

@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 from regimegym.agents.networks.q_network import QNetwork
-from regimegym.common.policy import Observations
+from regimegym.common.policy import MASKS, Observations
 from regimegym.features.tape import MarketTape
 
-ENCODING_BATCH = 256  # windows per forward pass
+ENCODING_BATCH = 64  # windows per forward pass; what a full network holds between its layers stays in the cache
 
 
 @torch.no_grad()
@@ -26,8 +26,9 @@ def encode_rows(
 
 
 def to_tensors(observations: Observations, device: torch.device) -> dict[str, Tensor]:
-    """The observations as float32 tensors on `device`."""
+    """The observations as float32 tensors on `device`; masks are none of them."""
     return {
         key: torch.from_numpy(np.ascontiguousarray(value, dtype=np.float32)).to(device)
         for key, value in observations.items()
+        if key != MASKS
     }

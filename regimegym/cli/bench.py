@@ -14,7 +14,7 @@ from regimegym.common.checks import check_at_least, check_choice, check_positive
 from regimegym.common.errors import ConfigError
 from regimegym.common.plain import plain
 
-BENCHMARKS = ("curriculum", "envs", "features", "rare", "replay", "train", "worlds")
+BENCHMARKS = ("curriculum", "envs", "features", "rare", "replay", "supervised", "train", "worlds")
 
 
 def run(words: list[str]) -> None:
@@ -69,6 +69,13 @@ def _measure(options: argparse.Namespace, told: Callable[[str], None]) -> tuple[
 
         staged = benchmark_curriculum(options.seeds, options.bars, options.jobs, on_progress=told)
         return staged, curriculum_table(staged)
+    if options.benchmark == "supervised":
+        from regimegym.training.benchmarks.supervised_benchmark import benchmark_supervised, supervised_table
+
+        names = options.predictor.split(",") if options.predictor else []
+        budget = 60.0 if options.budget is None else options.budget
+        predictors = benchmark_supervised(options.repeats, budget, names, options.rows, on_progress=told)
+        return predictors, supervised_table(predictors)
     if options.benchmark == "worlds":
         return _measure_worlds(options, told)
     from regimegym.training.benchmarks.env_benchmark import benchmark_envs
@@ -123,7 +130,13 @@ def _options(words: list[str]) -> argparse.Namespace:
     worlds.add_argument("--bars", type=int, default=64_000, help="environment steps of each run (64000)")
     worlds.add_argument("--budget", type=float, metavar="SECONDS", help="CPU-seconds of learning instead of --bars")
     worlds.add_argument("--jobs", type=int, default=1, help="processes side by side (1)")
+    supervised = parser.add_argument_group(
+        "supervised", "which predictors; docs/predictors.md; --budget is of one fit (60)"
+    )
+    supervised.add_argument("--predictor", metavar="NAMES", help="comma-separated; a wrong name lists them (all)")
+    supervised.add_argument("--rows", type=int, default=50_000, help="rows of 178 features (50000)")
     options = parser.parse_args(words)
+    check_at_least("--rows", options.rows, 1000)
     for name in ("seeds", "first_seed", "bars", "jobs"):
         check_at_least(f"--{name.replace('_', '-')}", getattr(options, name), 1)
     if options.budget is not None:

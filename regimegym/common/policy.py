@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 Observations = dict[str, np.ndarray]
+MASKS = "masks"  # key of an observation: (N, A) bool, the actions that the account's brakes admit
 
 
 class Decision(NamedTuple):
@@ -31,7 +32,8 @@ class Policy(Protocol):
 
         Args:
             observations: `account` (N, K) float32 and either `market` (N, W, F) float32 windows
-                or, for a policy that is bound to a tape, `row` (N,) int64 tape rows.
+                or, for a policy that is bound to a tape, `row` (N,) int64 tape rows; where the
+                environment brakes orders (OrderSettings) also MASKS: a refused order is a HOLD.
             state: what the previous call returned, None at first.
             episode_starts: (N,) bool, True where an episode begins and memory must be dropped.
         """

@@ -10,7 +10,7 @@ from regimegym.envs.actions import KEEP, ActionTranslator
 from regimegym.envs.calm import step_many
 from regimegym.envs.custom_reward import apply_reward_rule
 from regimegym.envs.episode_watch import EpisodeWatch
-from regimegym.envs.holding import hold_equities
+from regimegym.envs.holding import extremes_of, hold_equities
 from regimegym.envs.observation import check_observation, observation_space, write_account_blocks
 from regimegym.envs.order_settings import OrderSettings
 from regimegym.envs.outputs import Outputs, outputs_of, report_step
@@ -91,6 +91,7 @@ class AccountBatch:
         self.terms_of = np.zeros(n_accounts, np.int64)
         self.actions = ActionTranslator(settings.action, settings.account.max_leverage)
         self.bars = bar_records(tape, settings.account.carry_clock)
+        self._extremes = extremes_of(self.bars)
         self.accounts = new_accounts(n_accounts, settings)
         self.result = _in_place(self.accounts)
         self.references = np.zeros(n_accounts, np.int64)
@@ -149,6 +150,7 @@ class AccountBatch:
             clock, others = settings.account.carry_clock, tapes[len(self.tapes) :]
             self.bars = np.concatenate([self.bars, *(bar_records(tape, clock) for tape in others)])
             self.bars.flags.writeable = False
+            self._extremes = extremes_of(self.bars)
         self.tapes = tapes
         in_use, self.terms_of = np.unique(self.terms_of, return_inverse=True)
         self.terms = [*(self.terms[k] for k in in_use), terms]
@@ -229,7 +231,7 @@ class AccountBatch:
         for k, terms in enumerate(self.terms):
             part = np.flatnonzero(self.terms_of[which] == k)
             first, last = self.first_references[which[part]], self.references[which[part]]
-            equities[part] = hold_equities(self.bars, terms.rules, terms.settings, first, last)
+            equities[part] = hold_equities(self.bars, terms.rules, terms.settings, first, last, self._extremes)
         return equities
 
     def episode_ends(self, which: np.ndarray) -> dict[str, np.ndarray]:

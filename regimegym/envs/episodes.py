@@ -12,6 +12,7 @@ import numpy as np
 
 from regimegym.common.errors import ConfigError, DataError, nearest_name
 from regimegym.common.regimes import N_REGIMES, Regime
+from regimegym.envs.draws import draw_below
 from regimegym.envs.reset_options import NO_OPTIONS, ResetOptions, utc_nanoseconds
 from regimegym.envs.settings import EpisodeSettings
 from regimegym.features.durations import timeframe_of, timeframe_words
@@ -110,8 +111,7 @@ class EpisodeStarts:
         if len(self._pools) > 1:
             return np.array([self.draw(generator) for generator in generators], np.int64)
         (pool,) = self._pools
-        size = len(pool)
-        return pool.nth_each(np.array([generator.integers(size) for generator in generators], np.int64))
+        return pool.nth_each(draw_below(generators, len(pool)))
 
     def tile(self, index: int) -> int:
         """The start row of the `index`-th sequential episode; begins again after the last one."""

@@ -47,3 +47,8 @@ class OrderSettings:
         check_number("stop_loss", self.stop_loss, "< 1 (a fraction)", lambda v: v < 1)
         check_at_least("minimum_hold", self.minimum_hold, 0)
         check_at_least("turnover_window", self.turnover_window, 0)
+
+    @property
+    def is_braked(self) -> bool:
+        """Whether an order may be refused because the position is too young or the budget is spent."""
+        return self.minimum_hold > 0 or self.turnover_budget > 0

@@ -35,7 +35,7 @@ from regimegym.envs.portfolio_state import (
     portfolio_bars,
 )
 from regimegym.envs.reset_options import NO_OPTIONS, ResetOptions
-from regimegym.envs.stages import check_unchanged
+from regimegym.envs.stages import check_same_rows, check_unchanged
 from regimegym.features.portfolio_tape import PortfolioTape
 from regimegym.features.splits import RowRange
 
@@ -47,11 +47,15 @@ class PortfolioStage:
     Attributes:
         settings: costs, account, orders and episodes; None keeps the present ones. What the spaces
             and the bars are made of cannot change: window, leverage, shorts, the clock of the carry.
+        tapes: portfolios of the same instruments, rows, segments and features as the environment's
+            own, each equally likely for an episode; None keeps the present ones. The environment
+            keeps every tape it was ever given: `tape` in an info is the index into its `tapes`.
         starts: (n,) tape rows on which episodes begin; None: as `settings.episode` says.
     """
 
     settings: PortfolioSettings | None = None
     starts: np.ndarray | None = None
+    tapes: Sequence[PortfolioTape] | None = None
 
 
 class Terms(NamedTuple):
@@ -59,7 +63,8 @@ class Terms(NamedTuple):
 
     settings: PortfolioSettings
     rules: np.ndarray  # envs.state.rule_record
-    starts: EpisodeStarts
+    tapes: tuple[int, ...]  # indices into the environment's tapes
+    starts: tuple[EpisodeStarts, ...]  # of each of them
 
 
 def check_same_portfolio_spaces(settings: PortfolioSettings, new: PortfolioSettings) -> None:
@@ -73,6 +78,20 @@ def check_same_portfolio_spaces(settings: PortfolioSettings, new: PortfolioSetti
         check_unchanged(name, old_value, value)
 
 
+def check_same_portfolio(tape: PortfolioTape, others: Sequence[PortfolioTape]) -> None:
+    """Raise DataError unless each of `others`, a stage's tapes, holds the instruments and rows of `tape`."""
+    for index, other in enumerate(others):
+        if other.symbols != tape.symbols:
+            raise DataError(
+                "other-tape",
+                f"tape {index} of the stage has other instruments than the environment's",
+                needed=", ".join(tape.symbols),
+                found=", ".join(other.symbols),
+            )
+    for j, market in enumerate(tape.markets):
+        check_same_rows(market, [other.markets[j] for other in others])
+
+
 class PortfolioBatch:
     """N accounts of M instruments on one tape, each in an episode of its own.
 
@@ -84,7 +103,8 @@ class PortfolioBatch:
 
     Attributes:
         terms: a stage each, the newest last; terms_of: (N,) the one each account lives under.
-        rows: (N,) row each account stands on.
+        tapes: the tape and those of later stages; all of T rows.
+        references: (N,) row each account stands on in all tapes laid end to end: tape · T + row.
         accounts: state of the N accounts and, behind them, their N twins; changed in place.
         result: PortfolioResult of the last step over all 2N.
         truncated, terminated: (N,) bool of the last step; never both.
@@ -97,16 +117,16 @@ class PortfolioBatch:
 
     def __init__(self, n_accounts: int, tape: PortfolioTape, settings: PortfolioSettings, rows: RowRange | None):
         self.n = n_accounts
-        self.tape = tape
+        self.tapes = [tape]
         self.limits = _checked_rows(tape, rows)
-        self.terms = [self._terms_for(settings, None)]
+        self.terms = [self._terms_for(settings, self.tapes, (0,))]
         self.terms_of = np.zeros(n_accounts, np.int64)
         self.bars = portfolio_bars(tape, settings.account.carry_clock)
         self.accounts = new_portfolios(2 * n_accounts, tape.n_assets, settings.account.initial_cash)
         self.result = new_portfolio_result(self.accounts)
-        self.both_rows = np.zeros(2 * n_accounts, np.int64)
-        self.rows = self.both_rows[:n_accounts]
-        self.last_rows = np.zeros(n_accounts, np.int64)
+        self.both_references = np.zeros(2 * n_accounts, np.int64)
+        self.references = self.both_references[:n_accounts]
+        self.last_references = np.zeros(n_accounts, np.int64)
         self.episodes = np.zeros(n_accounts, np.int64)
         self.targets = np.full((2 * n_accounts, tape.n_assets), KEEP)
         self.terminated = np.zeros(n_accounts, bool)
@@ -119,6 +139,21 @@ class PortfolioBatch:
         """Those of the newest stage."""
         return self.terms[-1].settings
 
+    @property
+    def tape(self) -> PortfolioTape:
+        """The market the accounts began on."""
+        return self.tapes[0]
+
+    @property
+    def tape_rows(self) -> np.ndarray:
+        """(N,) int64, new array: the row each account stands on, in its tape."""
+        return self.references % len(self.tape)
+
+    @property
+    def tape_indices(self) -> np.ndarray:
+        """(N,) int64, new array: the tape each account stands on."""
+        return self.references // len(self.tape)
+
     # --- time ------------------------------------------------------------------------------------
 
     def set_stage(self, stage: PortfolioStage) -> None:
@@ -129,7 +164,17 @@ class PortfolioBatch:
         """
         settings = stage.settings or self.settings
         check_same_portfolio_spaces(self.settings, settings)
-        terms = self._terms_for(settings, stage.starts)
+        tapes, chosen = list(self.tapes), self.terms[-1].tapes
+        if stage.tapes is not None:
+            check_same_portfolio(self.tape, stage.tapes)
+            tapes += [tape for tape in stage.tapes if not any(tape is known for known in tapes)]
+            chosen = tuple(next(k for k, known in enumerate(tapes) if known is tape) for tape in stage.tapes)
+        terms = self._terms_for(settings, tapes, chosen, stage.starts)
+        if len(tapes) > len(self.tapes):
+            clock, others = settings.account.carry_clock, tapes[len(self.tapes) :]
+            self.bars = np.concatenate([self.bars, *(portfolio_bars(tape, clock) for tape in others)])
+            self.bars.flags.writeable = False
+        self.tapes = tapes
         in_use, self.terms_of = np.unique(self.terms_of, return_inverse=True)
         self.terms = [*(self.terms[k] for k in in_use), terms]
 
@@ -144,10 +189,11 @@ class PortfolioBatch:
         Raises:
             ConfigError, DataError: options that name no possible start; nothing has changed then.
         """
-        which, starts = np.asarray(which, np.int64), self.terms[-1].starts
-        begun = [self._next_start(int(i), generators[i], options[i] if options else NO_OPTIONS) for i in which]
-        self.rows[which] = self.both_rows[which + self.n] = begun
-        self.last_rows[which] = [starts.end_of(row) for row in begun]
+        which = np.asarray(which, np.int64)
+        begun = [self._begin(int(i), generators[i], options[i] if options else NO_OPTIONS) for i in which]
+        first, last = np.array(begun, np.int64).reshape(-1, 2).T
+        self.references[which] = self.both_references[which + self.n] = first
+        self.last_references[which] = last
         self.terms_of[which] = len(self.terms) - 1
         open_portfolios(self.accounts, np.concatenate([which, which + self.n]), self.settings.account.initial_cash)
         self.targets[which + self.n] = 1.0 / self.tape.n_assets
@@ -157,13 +203,14 @@ class PortfolioBatch:
         n = self.n
         self.targets[:n] = self.weights(actions)
         if (self.terms_of == self.terms_of[0]).all():
-            self._advance(self.terms[self.terms_of[0]], self.both_rows, self.targets, self.accounts, self.result)
+            terms = self.terms[self.terms_of[0]]
+            self._advance(terms, self.both_references, self.targets, self.accounts, self.result)
         else:
             self._advance_each()
         self.targets[n:] = KEEP
-        self.both_rows += 1
+        self.both_references += 1
         np.greater(self.accounts.done[:n], 0, out=self.terminated)
-        np.greater_equal(self.rows, self.last_rows, out=self.truncated)
+        np.greater_equal(self.references, self.last_references, out=self.truncated)
         self.truncated &= ~self.terminated
 
     def weights(self, actions: Any) -> np.ndarray:
@@ -202,19 +249,29 @@ class PortfolioBatch:
             timeframe=self.tape.markets[0].segments[0].timeframe,
         )
 
-    def _terms_for(self, settings: PortfolioSettings, starts: np.ndarray | None) -> Terms:
-        episodes = EpisodeStarts(self.tape.markets[0], self.limits, settings.episode, starts)
-        return Terms(settings, settings.rules(self.tape), episodes)
+    def _terms_for(
+        self,
+        settings: PortfolioSettings,
+        tapes: Sequence[PortfolioTape],
+        chosen: tuple[int, ...],
+        starts: np.ndarray | None = None,
+    ) -> Terms:
+        episodes = [EpisodeStarts(tapes[k].markets[0], self.limits, settings.episode, starts) for k in chosen]
+        return Terms(settings, settings.rules(tapes[0]), chosen, tuple(episodes))
 
-    def _next_start(self, i: int, generator: np.random.Generator, options: ResetOptions) -> int:
-        starts = self.terms[-1].starts
+    def _begin(self, i: int, generator: np.random.Generator, options: ResetOptions) -> tuple[int, int]:
+        """First and last reference of the next episode of account `i`."""
+        terms = self.terms[-1]
+        k = int(generator.integers(len(terms.tapes))) if len(terms.tapes) > 1 else 0
+        starts, offset = terms.starts[k], terms.tapes[k] * len(self.tape)
         if options.start is not None:
-            return starts.at(options)
-        if starts.random:
-            return starts.draw(generator)
-        index = i + self.n * int(self.episodes[i])
-        self.episodes[i] += 1
-        return starts.tile(index)
+            row = starts.at(options)
+        elif starts.random:
+            row = starts.draw(generator)
+        else:
+            row = starts.tile(i + self.n * int(self.episodes[i]))
+            self.episodes[i] += 1
+        return offset + row, offset + starts.end_of(row)
 
     def _advance(
         self, terms: Terms, rows: np.ndarray, targets: np.ndarray, accounts: PortfolioAccounts, result: PortfolioResult
@@ -232,7 +289,7 @@ class PortfolioBatch:
                 values, legs = self.accounts.values[:, which], self.accounts.legs[:, which]
                 part = PortfolioAccounts(np.ascontiguousarray(values), np.ascontiguousarray(legs))
                 result = new_portfolio_result(part)
-                self._advance(terms, self.both_rows[which], self.targets[which], part, result)
+                self._advance(terms, self.both_references[which], self.targets[which], part, result)
                 self.accounts.values[:, which], self.accounts.legs[:, which] = part.values, part.legs
                 self.result.values[:, which], self.result.fills[which] = result.values, result.fills
 
@@ -244,8 +301,20 @@ class PortfolioBatch:
         account = np.empty((self.n, 2 * tape.n_assets + 2), np.float32)
         write_portfolio_blocks(self.accounts.values, self.accounts.legs, account)
         market = np.empty((self.n, tape.n_assets, self.settings.episode.window, tape.n_features), np.float32)
-        write_portfolio_windows(tape.features, tape.segment_start, self.rows, market)
+        if len(self.tapes) == 1:
+            write_portfolio_windows(tape.features, tape.segment_start, self.references, market)
+        else:
+            self._show_each(market)
         return {"account": account, "market": market}
+
+    def _show_each(self, market: np.ndarray) -> None:
+        """Write the windows of the accounts on each tape by themselves."""
+        indices, rows = self.tape_indices, self.tape_rows
+        for k in np.unique(indices):
+            which = np.flatnonzero(indices == k)
+            part = np.empty((len(which), *market.shape[1:]), np.float32)
+            write_portfolio_windows(self.tapes[k].features, self.tapes[k].segment_start, rows[which], part)
+            market[which] = part
 
 
 def portfolio_space(tape: PortfolioTape, window: int) -> spaces.Dict:

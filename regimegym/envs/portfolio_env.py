@@ -100,7 +100,7 @@ class PortfolioEnv(gymnasium.Env):
         if not self._running:
             raise RegimeGymError("no-episode", "step was called without an episode: call reset first")
         batch = self.batch
-        rows = batch.rows.copy()
+        rows = batch.tape_rows
         batch.step(action)
         terminated, truncated = bool(batch.terminated[0]), bool(batch.truncated[0])
         info = account_infos(stepped(batch, rows))[0]
@@ -116,7 +116,7 @@ class PortfolioEnv(gymnasium.Env):
         accounts = self.batch.accounts
         exposures = "  ".join(f"{s} {x:+.3f}" for s, x in zip(self.tape.symbols, accounts.exposure[0], strict=True))
         return (
-            f"row {self.batch.rows[0]}  cash {accounts.values[CASH, 0]:.2f}"
+            f"row {self.batch.tape_rows[0]}  cash {accounts.values[CASH, 0]:.2f}"
             f"  equity {accounts.equity[0]:.2f}  exposure {exposures}"
         )
 
@@ -187,7 +187,7 @@ class PortfolioVectorEnv(VectorEnv):
             RegimeGymError: an action is NaN or outside the space; names the account.
         """
         batch, n = self.batch, self.num_envs
-        rows = batch.rows.copy()
+        rows = batch.tape_rows
         batch.step(actions)
         observation, infos = batch.observe(), stepped(batch, rows)
         rewards = batch.result.reward[:n].copy()
@@ -242,7 +242,8 @@ def standing(batch: PortfolioBatch) -> dict[str, np.ndarray]:
     """What an info says of the row an account stands on, N of each."""
     n = batch.n
     return {
-        "row": batch.rows.copy(),
+        "row": batch.tape_rows,
+        "tape": batch.tape_indices,
         "equity": batch.accounts.equity[:n].copy(),
         "exposure": batch.accounts.exposure[:n].copy(),
     }

@@ -1,17 +1,14 @@
 """TradingVecEnv: N accounts as one stable-baselines3 vector environment."""
 
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
-import gymnasium
 import numpy as np
 from gymnasium.utils.seeding import np_random
 from gymnasium.vector import AutoresetMode
-from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import VecEnv
 
 from regimegym.common.checks import check_at_least
+from regimegym.envs.accounts_vec_env import AccountsVecEnv
 from regimegym.envs.batch import AccountBatch, EpisodeEnd
 from regimegym.envs.batch_state import batch_state, load_batch_state
 from regimegym.envs.default_market import default_tape
@@ -24,11 +21,8 @@ from regimegym.envs.state import REWARD_SUM
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
 
-Indices = None | int | Iterable[int]
-SHARED = ("set_stage", "state", "load_state")  # methods that act on all accounts at once
 
-
-class TradingVecEnv(VecEnv):
+class TradingVecEnv(AccountsVecEnv):
     """N accounts on one tape, number by number what N TradingEnv in a DummyVecEnv would be.
 
     Account i draws its starts from a generator of its own, seeded `random_seed + i`, or by
@@ -44,6 +38,9 @@ class TradingVecEnv(VecEnv):
         render_mode: `rgb_array` or None.
         render_account: the account that pictures show.
     """
+
+    shared: ClassVar[tuple[str, ...]] = ("set_stage", "state", "load_state")
+    each: ClassVar[tuple[str, ...]] = ("action_masks",)
 
     def __init__(
         self,
@@ -64,15 +61,11 @@ class TradingVecEnv(VecEnv):
         self.render_mode = render_mode
         if render_mode is not None:
             self.batch.watch = EpisodeWatch(self.batch, render_account)
-        super().__init__(n_envs, self.batch.space, self.batch.actions.space)
+        super().__init__(n_envs, self.batch.space, self.batch.actions.space, random_seed)
         self.metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "autoreset_mode": AutoresetMode.SAME_STEP}
         self._room = outputs_of(n_envs, self.batch.window, copy=True)
         self._first_tape = [0] * n_envs
         self._step_infos: list[dict[str, Any]] = [{} for _ in range(n_envs)]
-        self._began = time.perf_counter()
-        self._generators: list[np.random.Generator] = []
-        self._actions: np.ndarray | None = None
-        self._seeds = [random_seed + i for i in range(n_envs)]
 
     @property
     def tape(self) -> MarketTape:
@@ -119,18 +112,10 @@ class TradingVecEnv(VecEnv):
     def reset(self) -> dict[str, np.ndarray]:
         """Begin N episodes; seeds and options set before apply once."""
         options = [reset_options(option) for option in self._options]
-        if self._seeds[0] is not None:
-            self._generators = [np_random(seed)[0] for seed in self._seeds]
-            self.batch.episodes[:] = 0
-        self._reset_seeds()
-        self._reset_options()
+        self._use_seeds()
         everyone = np.arange(self.num_envs)
         self._begin(everyone, None if all(option == NO_OPTIONS for option in options) else options)
         return self.batch.observe()
-
-    def step_async(self, actions: np.ndarray) -> None:
-        """Keep the actions for step_wait."""
-        self._actions = actions
 
     def step_wait(self) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, list[dict[str, Any]]]:
         """One decision of every account; those whose episode ends stand in a new one afterwards."""
@@ -145,7 +130,7 @@ class TradingVecEnv(VecEnv):
             columns = (column.tolist() for column in batch.episode_ends(ended).values())
             ends = map(EpisodeEnd._make, zip(*columns, strict=True))
             for i, end, last in zip(ended.tolist(), ends, separate(out.observation, ended), strict=True):
-                infos[i] = infos[i] | self._ended(i, end, last)
+                infos[i] = infos[i] | self._end_info(end, float(batch.accounts.values[REWARD_SUM, i]), last)
             self._begin(ended)
             batch.show_begun(ended, out)
         return dict(out.observation), out.reward.astype(np.float32), dones, infos
@@ -153,43 +138,6 @@ class TradingVecEnv(VecEnv):
     def get_images(self) -> Sequence[np.ndarray | None]:
         """One picture (480, 640, 3) uint8, which `render` returns: the running episode of `render_account`."""
         return [] if self.batch.watch is None else [self.batch.watch.frame()]
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-    def get_attr(self, attr_name: str, indices: Indices = None) -> list[Any]:
-        """The attribute, shared by all accounts, once per index."""
-        value = getattr(self, attr_name)
-        return [value for _ in self._get_indices(indices)]
-
-    def set_attr(self, attr_name: str, value: Any, indices: Indices = None) -> None:
-        """Set an attribute for all accounts; they share one object."""
-        setattr(self, attr_name, value)
-
-    def env_method(
-        self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any
-    ) -> list[Any]:
-        """Call `action_masks` of each account, or one of SHARED once for all of them.
-
-        Raises:
-            AttributeError: no other method belongs to the accounts.
-        """
-        which = list(self._get_indices(indices))
-        if method_name in SHARED:
-            shared = getattr(self, method_name)(*method_args, **method_kwargs)
-            return [shared for _ in which]
-        if method_name != "action_masks":
-            raise AttributeError(f"TradingVecEnv has no method '{method_name}' of single accounts")
-        masks = self.action_masks()
-        return [masks[i] for i in which]
-
-    def has_attr(self, attr_name: str) -> bool:
-        """Whether get_attr or env_method know the name."""
-        return hasattr(self, attr_name)
-
-    def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper], indices: Indices = None) -> list[bool]:
-        """True for Monitor, whose episode statistics this class writes itself."""
-        return [wrapper_class is Monitor for _ in self._get_indices(indices)]
 
     def _begin(self, which: np.ndarray, options: list[ResetOptions] | None = None) -> None:
         batch = self.batch
@@ -233,12 +181,3 @@ class TradingVecEnv(VecEnv):
             info["traded"] = traded
             info["TimeLimit.truncated"] = truncated
         return self._step_infos.copy()
-
-    def _ended(self, i: int, end: EpisodeEnd, last_observation: dict[str, np.ndarray]) -> dict[str, Any]:
-        reward_sum = float(self.batch.accounts.values[REWARD_SUM, i])
-        seconds = time.perf_counter() - self._began
-        return {
-            **end._asdict(),
-            "episode": {"r": round(reward_sum, 6), "l": end.episode_length, "t": round(seconds, 6)},
-            "terminal_observation": last_observation,
-        }

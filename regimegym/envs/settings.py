@@ -56,7 +56,9 @@ class AccountSettings:
             buying power.
         lot: units are whole multiples of it; 0 is fractional.
         rebalance: `on_change` trades when the target changes, `always` re-targets at every order.
-        band: with `always`, weights nearer than this to the target are left alone.
+        band: with `always`, weights nearer than this to the target are left alone. At 0 a weight that
+            is off by its last digit is traded, too: next to nothing, but an order, with its fixed fee;
+            1e-9 leaves such weights alone.
         max_leverage: target weights are clipped to ±max_leverage.
         maintenance_margin: least equity as a fraction of the position's value, in [0, 1).
         margin_check: `close`, `intrabar` (gap and trigger prices too) or `none` (equity ≤ 0 only).

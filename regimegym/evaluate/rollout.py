@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from regimegym.common.errors import RunError
-from regimegym.common.policy import Decision, Observations, Policy, TapePolicy
+from regimegym.common.policy import MASKS, Decision, Observations, Policy, TapePolicy
 from regimegym.envs.actions import KEEP, ActionTranslator
+from regimegym.envs.batch import refusals
 from regimegym.envs.core import step_batch
 from regimegym.envs.observation import ACCOUNT_FIELDS, write_account_blocks
 from regimegym.envs.results import LOG_RETURN, N_FILLS, REWARD, StepResult, new_result
@@ -33,9 +34,11 @@ from regimegym.evaluate.trajectory import Trajectory
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
 
-MARKS = [CASH, UNITS, EQUITY, EXPOSURE]
 MARK_NAMES = ("cash", "units", "equity", "exposure")
-STEPS = [REWARD, LOG_RETURN]
+MARKS = slice(CASH, EXPOSURE + 1)  # rows of the accounts, in the order of the names
+STEPS = slice(REWARD, LOG_RETURN + 1)  # rows of the results
+assert tuple(range(CASH, CASH + 4)) == (CASH, UNITS, EQUITY, EXPOSURE)
+assert LOG_RETURN == REWARD + 1
 
 
 class Lane(NamedTuple):
@@ -71,23 +74,30 @@ class _Record:
         self.accounts = new_accounts(n_accounts, lane.settings)
         room = new_result(self.accounts)
         self.out = StepResult(self.accounts, room.values, room.fills)
-        self.marks = np.empty((n_steps + 1, len(MARKS), n_accounts))
-        self.steps = np.empty((n_steps, len(STEPS), n_accounts))
+        self.marks = np.empty((n_steps + 1, len(MARK_NAMES), n_accounts))
+        self.steps = np.empty((n_steps, 2, n_accounts))
         self.fills: list[list[tuple]] = [[] for _ in range(n_accounts)]
         self.marks[0] = self.accounts.values[MARKS]
+        self.orders = lane.settings.orders
+        self.is_braked = self.orders.is_braked and self.translator.weights is not None
+
+    def masks(self) -> np.ndarray:
+        """(n, A) bool, the actions that the brakes of the lane admit; discrete actions only."""
+        return self.translator.masks(*refusals(self.accounts.values, self.orders))
 
     def step(self, k: int, actions: np.ndarray, targets: np.ndarray | None) -> None:
         """Decision k with the `actions` of this lane's accounts, or the `targets` in their place."""
         rows = self.starts + k
         if targets is None:
-            targets = self.translator.targets(actions, len(rows))
+            targets = np.empty(len(rows))
+            self.translator.write_targets(actions, targets)
         self.waiting.append(targets)
         targets = self.waiting.popleft()
         result = step_batch(self.bars, self.rules, rows, self.accounts, targets, self.out, self.reward_rule)
         self.marks[k + 1] = result.accounts.values[MARKS]
         self.steps[k] = result.values[STEPS]
         n_fills = result.values[N_FILLS]
-        if n_fills.any():
+        if np.count_nonzero(n_fills):
             for account in np.flatnonzero(n_fills):
                 self._note(k, int(account), result.fills[account, : int(n_fills[account])])
 
@@ -226,10 +236,13 @@ def _observe(
     for record, part in zip(records, parts, strict=True):
         values, ring = record.accounts.values, record.accounts.ring
         write_account_blocks(record.bars, record.starts + k, values, ring.shape[1], account[part])
+    seen: Observations = {"account": account}
+    if any(record.is_braked for record in records):
+        seen[MASKS] = np.concatenate([record.masks() for record in records])
     if bound.by_row:
-        return {"row": at, "account": account}
+        return seen | {"row": at}
     rows, which = np.unique(at, return_inverse=True)
-    return {"market": tape.windows(rows, window)[which], "account": account}
+    return seen | {"market": tape.windows(rows, window)[which]}
 
 
 def _trajectory(

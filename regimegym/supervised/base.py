@@ -56,9 +56,9 @@ class Predictor(ABC):
 
     name: ClassVar[str] = "unregistered"
     settings_type: ClassVar[type]
-    accepts_nan: ClassVar[bool] = False
-    row_wise: ClassVar[bool] = True
-    needs_labels: ClassVar[bool] = True
+    accepts_nan: bool = False
+    row_wise: bool = True
+    needs_labels: bool = True
     task: str = CLASSIFICATION
     warm_up: int = 0
 

@@ -24,6 +24,18 @@ def forward_return_labels(close: np.ndarray, horizon: int) -> Labels:
     return Labels(values, ends)
 
 
+def forward_volatility_labels(close: np.ndarray, horizon: int) -> Labels:
+    """√(mean of r²) of the log returns r of t+1 … t+h, known at t + h. Raises ConfigError for a `horizon` below 1."""
+    check_at_least("horizon", horizon, 1)
+    values, ends = _empty(len(close))
+    if len(close) > horizon:
+        squares = np.diff(np.log(close)) ** 2
+        windows = np.lib.stride_tricks.sliding_window_view(squares, horizon)
+        values[:-horizon] = np.sqrt(windows.mean(axis=1))
+        ends[:-horizon] = np.arange(horizon, len(close))
+    return Labels(values, ends)
+
+
 def move_labels(close: np.ndarray, thresholds: tuple[float, ...], horizon: int) -> Labels:
     """How many of the rising `thresholds` a close of t+1 … t+`horizon` reaches above C_t: 0 … len(thresholds).
 

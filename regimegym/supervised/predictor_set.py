@@ -143,6 +143,7 @@ def fit_predictors(
     random_seed: int,
     target: Mapping[str, Any] | None = None,
     on_fit: OnFit | None = None,
+    own_lessons: Mapping[str, Lesson] | None = None,
 ) -> PredictorSet:
     """Cross-fit every predictor on the lesson.
 
@@ -153,6 +154,7 @@ def fit_predictors(
         random_seed: of everything random in the fitting; each predictor and fold has a stream of its own.
         target: what the labels are, for people.
         on_fit: told the name of the predictor, how many are done, and of how many.
+        own_lessons: by name, of predictors that learn other labels of the same rows.
 
     Raises:
         ConfigError: `repeated-feature`, a column has the name of a feature.
@@ -162,8 +164,9 @@ def fit_predictors(
     for k, (name, make) in enumerate(makers.items()):
         if on_fit is not None:
             on_fit(name, k, len(makers))
-        fitted = fit_folds(make, lesson, plan, partial(_stream, random_seed, name))
-        models[name], about[name] = fitted.models, _about(fitted, lesson)
+        own = (own_lessons or {}).get(name, lesson)
+        fitted = fit_folds(make, own, plan, partial(_stream, random_seed, name))
+        models[name], about[name] = fitted.models, _about(fitted, own)
     found = PredictorSet(lesson.names, models, about, target or {})
     twice = [name for name in found.names if name in lesson.names or found.names.count(name) > 1]
     if twice:

@@ -27,6 +27,7 @@ MODULES = (
     "calibration",
     "sequence.predictors",
     "ensemble.ensemble",
+    "prepared",
 )
 Class = TypeVar("Class", bound="type[Predictor]")
 

@@ -18,6 +18,7 @@ from regimegym.features.segments import Piece
 from regimegym.supervised.labels import (
     check_thresholds,
     forward_return_labels,
+    forward_volatility_labels,
     move_labels,
     shifted_labels,
     trend_scanning_labels,
@@ -75,6 +76,20 @@ class ForwardReturn(Target):
     def of(self, bars: Bars) -> Labels:
         """ln(C_{t+h}/C_t)."""
         return forward_return_labels(bars.close, self.horizon)
+
+
+@dataclass(frozen=True)
+class ForwardVolatility(Target):
+    """How far the next `horizon` bars move, per bar: the root mean square of their log returns, a number."""
+
+    horizon: int = 10
+
+    def __post_init__(self) -> None:
+        check_at_least("target.horizon", self.horizon, 1)
+
+    def of(self, bars: Bars) -> Labels:
+        """√(mean r²)."""
+        return forward_volatility_labels(bars.close, self.horizon)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from rich.console import Console
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from regimegym.common.errors import ConfigError, DataError, ModelError
+from regimegym.common.errors import ConfigError, DataError, ModelError, nearest_name
 from regimegym.common.files import write_whole
 from regimegym.features.labels import Labels
 from regimegym.features.market import Market
@@ -84,14 +84,16 @@ def fit_predictions(config: DictConfig, market: Market, split: Split) -> Predict
     makers = predictor_makers(config)
     if not makers:
         return None
+    lessons = {name: training_lesson(config, market, split.train, name) for name in own_targets(config)}
     with _told(market.bars.symbol) as on_fit:
         fitted = fit_predictors(
             makers,
             training_lesson(config, market, split.train),
             build(config.folds),
             int(config.random_seed),
-            OmegaConf.to_container(config.target, resolve=True),  # type: ignore[arg-type]
+            OmegaConf.to_container(config.target, resolve=True) | {"own": own_targets(config)},  # type: ignore[operator]
             on_fit,
+            lessons,
         )
     for name, about in fitted.about.items():
         LOG.info("%s: %s", name, words_of(about))
@@ -134,9 +136,24 @@ def with_predictions(market: Market, split: Split, predictions: Predictions, lea
     return market, split._replace(train=train)
 
 
-def training_lesson(config: DictConfig, market: Market, rows: RowRange) -> Lesson:
-    """Features and labels of `rows`; a label looks neither beyond them nor across a long gap."""
-    target: Target = build(config.target)
+def own_targets(config: DictConfig) -> dict[str, Any]:
+    """Targets of single predictors, plain, by the predictor's name. Raises ConfigError for one that was not chosen."""
+    found: dict[str, Any] = OmegaConf.to_container(config.targets, resolve=True)  # type: ignore[assignment]
+    chosen = list(config.get("predictors") or {})
+    for name in found:
+        if name not in chosen:
+            raise ConfigError(
+                "unknown-predictor",
+                f"'targets' speaks of the predictor '{name}', which was not chosen",
+                needed=f"one of {', '.join(chosen)}" if chosen else f"predictors=[{name}]",
+                nearest=nearest_name(name, chosen),
+            )
+    return found
+
+
+def training_lesson(config: DictConfig, market: Market, rows: RowRange, predictor: str = "") -> Lesson:
+    """Features and labels of `rows` for a predictor; a label looks neither beyond them nor across a long gap."""
+    target: Target = build(config.targets.get(predictor, config.target))
     pieces = [p._replace(stop=min(p.stop, rows.stop)) for p in market.table.pieces if p.start < rows.stop]
     found = target.over(market.bars, pieces)
     n_later = len(market.bars) - len(found.values)

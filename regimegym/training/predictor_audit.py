@@ -41,10 +41,10 @@ def refitted_predictors(config: DictConfig, experiment: Experiment) -> Callable[
     known: dict[tuple[str, int, str], Predictor] = {}
 
     def again(market: Market) -> dict[str, Column]:
-        lesson = training_lesson(config, market, RowRange(market.table.warm_up, stop))
         changed = _first_change(market, experiment.market)
         columns: dict[str, Column] = {}
         for name, make in makers.items():
+            lesson = training_lesson(config, market, RowRange(market.table.warm_up, stop), name)
             found = []
             for k, model in enumerate(models[name]):
                 if k and model.since > changed:

@@ -119,6 +119,21 @@ def test_maskable_ppo_never_draws_an_order_that_would_be_refused(tiny_network):
     assert np.all(admissible)
 
 
+def test_maskable_ppo_never_chooses_an_order_that_would_be_refused_when_it_is_evaluated(tiny_network):
+    env = make_env(orders=OrderSettings(minimum_hold=6))
+    policy = policy_of(build_agent(MASKABLE, env, tiny_network, 1).policy)
+    seen, chosen, unmasked = env.reset(), [], []
+    for _ in range(60):
+        masks = env.action_masks()
+        decision, _ = policy.act(seen | {"masks": masks}, None, starts(4, False))
+        chosen.append(masks[np.arange(4), decision.action])
+        assert not decision.scores[~masks].any()
+        unmasked.append(policy.act(seen, None, starts(4, False))[0].scores[~masks].any())
+        seen, *_ = env.step(decision.action if len(chosen) % 7 else np.full(4, 2))
+    assert np.all(chosen)
+    assert np.any(unmasked)  # without masks it would have given them a chance
+
+
 def test_maskable_ppo_needs_discrete_actions(tiny_network):
     with pytest.raises(ConfigError, match="agent=maskable_ppo chooses among discrete"):
         build_agent(MASKABLE, make_env("continuous"), tiny_network, 1)

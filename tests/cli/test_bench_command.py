@@ -52,7 +52,10 @@ def test_bench_alone_measures_the_environments_with_the_defaults(measured, tmp_p
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["env"], "'benchmark' must be one of curriculum, envs, features, rare, replay, train, worlds, got 'env'"),
+        (
+            ["env"],
+            "'benchmark' must be one of curriculum, envs, features, rare, replay, supervised, train, worlds, got 'env'",
+        ),
         (["--repeats", "0"], "'--repeats' must be a whole number ≥ 1, got 0"),
         (["--seconds", "-1"], "'--seconds' must be > 0, got -1.0"),
         (["--seconds", "nan"], "'--seconds' must be > 0, got nan"),

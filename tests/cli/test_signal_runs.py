@@ -75,7 +75,7 @@ def test_a_model_without_its_predictors_is_refused(run, tmp_path, monkeypatch, c
     shutil.rmtree(copy / "model" / "predictors")
     monkeypatch.chdir(tmp_path)
     assert main(["evaluate", f"run={copy}"]) == 2
-    assert "model/no-predictors" in capsys.readouterr().err
+    assert "missing: last_value_up, majority_up" in capsys.readouterr().err
 
 
 def test_a_run_goes_on_with_the_signals_it_was_begun_with(run, tmp_path, monkeypatch, capsys):
@@ -131,3 +131,23 @@ def test_a_target_without_classes_is_no_lesson_for_a_classifier(capsys, tmp_path
     assert train("predictors=[majority]", "target=forward_return") == 2
     assert "data/wrong-labels" in capsys.readouterr().err
     assert not list(tmp_path.rglob("config.yaml"))
+
+
+def test_three_predictors_play_three_roles(tmp_path, monkeypatch):
+    """SU39: one run trains direction by stacking, price and risk by averages, and the agent sees each."""
+    small = "{random_forest: {n_estimators: 5}, xgboost: {n_estimators: 5, early_stopping_rounds: 0, n_threads: 1}}"
+    roles = [f"++predictors.{name}.base_settings={small}" for name in ("signal", "price", "risk")]
+    monkeypatch.chdir(tmp_path)
+    words = [*roles, "predictors.signal.n_splits=2", "folds.n_splits=2", "data.n_bars=2000", f"run_dir={tmp_path}/run"]
+    assert train("experiment=three_roles", *words) == 0
+    kept = PredictorSet.load(tmp_path / "run" / "model" / "predictors")
+    assert kept.names == ("signal_up", "price_value", "risk_value")
+    assert [kept.models[name][0].predictor.task for name in kept.models] == ["classification", *2 * ["regression"]]
+    assert read(tmp_path / "run" / "model" / "model.json")["feature_names"][-3:] == list(kept.names)
+    assert kept.target["own"]["risk"]["_target_"].endswith("ForwardVolatility")
+    assert all(np.isfinite(fold["scores"]["r2"]) for fold in kept.about["risk"]["folds"])
+
+
+def test_a_target_of_nobody_is_refused(capsys):
+    assert main(["train", "predictors=[majority]", "+target@targets.majorty=jumps", "data.n_bars=3000"]) == 2
+    assert "was not chosen" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tapes import random_tape
 
 from regimegym.envs.core import step_batch
-from regimegym.envs.holding import hold_equities
+from regimegym.envs.holding import extremes_of, hold_equities
 from regimegym.envs.settings import AccountSettings, EnvSettings, OrderSettings
 from regimegym.envs.state import bar_records, new_accounts, rule_record
 
@@ -48,7 +48,7 @@ def test_it_ends_where_every_step_would_have_led(account, orders, funding, volat
     first = np.array([0, 3, 20, 20, 70])
     last = np.array([79, 4, 50, 22, 79])
     expected = [walked(bars, rules, env_settings, a, b) for a, b in zip(first, last, strict=True)]
-    np.testing.assert_array_equal(hold_equities(bars, rules, env_settings, first, last), expected)
+    np.testing.assert_array_equal(hold_equities(bars, rules, env_settings, first, last, extremes_of(bars)), expected)
 
 
 def test_a_twin_borrowing_a_little_is_liquidated_where_the_price_falls_to_nothing():
@@ -58,11 +58,12 @@ def test_a_twin_borrowing_a_little_is_liquidated_where_the_price_falls_to_nothin
     rows = np.arange(30)
     ends = np.full(30, 39)
     expected = [walked(bars, rules, env_settings, row, 39) for row in rows]
-    np.testing.assert_array_equal(hold_equities(bars, rules, env_settings, rows, ends), expected)
+    np.testing.assert_array_equal(hold_equities(bars, rules, env_settings, rows, ends, extremes_of(bars)), expected)
 
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_any_number_of_twins(n):
     tape = random_tape(40, 0)
     bars, rules = bar_records(tape, "per_bar"), rule_record(EnvSettings())
-    assert hold_equities(bars, rules, EnvSettings(), np.zeros(n, int), np.full(n, 9)).shape == (n,)
+    first, last = np.zeros(n, int), np.full(n, 9)
+    assert hold_equities(bars, rules, EnvSettings(), first, last, extremes_of(bars)).shape == (n,)

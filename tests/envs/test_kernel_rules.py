@@ -334,3 +334,17 @@ def test_a_rule_that_returns_no_numbers_is_named(spoil, text):
         step_batch(
             bars, rules, np.zeros(2, int), new_accounts(2, env_settings), np.zeros(2), reward_rule=Thrifty(spoil=spoil)
         )
+
+
+def test_with_band_0_a_weight_off_by_its_last_digit_is_an_order_and_a_tiny_band_leaves_it_alone():
+    account = {"rebalance": "always", "fee_rate": 1e-3, "half_spread": 3e-4}
+    traded = {0.0: 0, 1e-9: 0}
+    for band in traded:
+        for weight in np.linspace(0.1, 0.9, 40):
+            results = walk(constant_tape(6, 37.0), [weight] * 5, band=band, **account)
+            assert results[0].traded[0] == 1.0
+            for later in results[1:]:
+                traded[band] += later.traded[0]
+                assert later.notional[0] <= 1e-11 * later.accounts.equity[0]
+    assert traded[0.0] > 0
+    assert traded[1e-9] == 0

@@ -62,7 +62,7 @@ def test_the_id_works_without_arguments():
     observation, info = env.reset(seed=0)
     assert observation["market"].shape[:2] == (3, 30)
     assert observation["account"].shape == (8,)
-    assert set(info) == {"row", "equity", "exposure"}
+    assert set(info) == {"row", "tape", "equity", "exposure"}
     envs = gymnasium.make_vec(ID, 2, vectorization_mode="vector_entry_point")
     np.testing.assert_array_equal(envs.reset(seed=0)[0]["market"][0], observation["market"])
     closes = [market.close for market in env.unwrapped.tape.markets]
@@ -250,6 +250,6 @@ def test_ansi_rendering_is_one_line():
     env.reset(seed=0)
     assert (
         env.render()
-        == f"row {env.batch.rows[0]}  cash 10000.00  equity 10000.00  exposure A +0.000  B +0.000  C +0.000"
+        == f"row {env.batch.tape_rows[0]}  cash 10000.00  equity 10000.00  exposure A +0.000  B +0.000  C +0.000"
     )
     assert PortfolioEnv(**arguments()).render() is None

@@ -47,7 +47,7 @@ def test_a_stage_holds_for_the_episodes_that_begin_after_it(tape):
     free.reset(options={"start": 3})
     envs.set_stage(PortfolioStage(dear, starts))
     assert envs.settings is dear
-    envs.batch.last_rows[0] = 9  # so that one account is under each stage for a while
+    envs.batch.last_references[0] = 9  # so that one account is under each stage for a while
     rng, alone = np.random.default_rng(0), None
     for _ in range(12):
         action = rng.uniform(-1, 1, 3)
@@ -77,6 +77,61 @@ def test_what_an_environment_is_built_around_cannot_change(tape):
     with pytest.raises(DataError, match="no episode of 12 decisions can begin on start row 95"):
         env.set_stage(PortfolioStage(starts=np.array([95])))
     assert len(env.batch.terms) == 1
+
+
+def test_episodes_of_a_stage_lie_on_its_tapes_and_are_those_of_an_environment_on_that_tape(tape):
+    others = [random_portfolio(3, 100, seed, 0.03) for seed in (8, 9)]
+    envs = PortfolioVectorEnv(6, tape, settings_of())
+    envs.reset(seed=1)
+    envs.set_stage(PortfolioStage(tapes=others))
+    rng, seen, compared = np.random.default_rng(0), set(), 0
+    alone = [None] * 6
+    for _ in range(60):
+        actions = rng.uniform(-1, 1, (6, 3))
+        observations, rewards, terminated, truncated, infos = envs.step(actions)
+        for i, env in enumerate(alone):
+            if env is not None:
+                own, reward, *_, info = env.step(actions[i])
+                assert reward == rewards[i]
+                where = infos["final_info"] if truncated[i] or terminated[i] else infos
+                assert (where["row"][i], where["equity"][i]) == (info["row"], info["equity"])
+                compared += 1
+                if not (truncated[i] or terminated[i]):
+                    for name, value in own.items():
+                        np.testing.assert_array_equal(observations[name][i], value)
+            if truncated[i] or terminated[i]:
+                index, row = int(infos["tape"][i]), int(infos["row"][i])
+                seen.add(index)
+                alone[i] = PortfolioEnv(others[index - 1], settings_of())
+                own, _ = alone[i].reset(options={"start": row})
+                np.testing.assert_array_equal(observations["market"][i], own["market"])
+    assert seen == {1, 2}
+    assert compared > 200
+
+
+def test_a_stage_can_come_back_to_the_first_tape_and_a_tape_is_kept_once(tape):
+    other = random_portfolio(3, 100, 8, 0.03)
+    env = PortfolioEnv(tape, settings_of())
+    for tapes, index in (([other], 1), (None, 1), ([tape], 0), ([other], 1)):
+        env.set_stage(PortfolioStage(tapes=tapes))
+        assert env.reset(seed=0)[1]["tape"] == index
+    assert len(env.batch.tapes) == 2
+    assert len(env.batch.bars) == 200
+
+
+@pytest.mark.parametrize(
+    ("other", "text"),
+    [
+        (list, "an empty list of tapes"),
+        (lambda: [random_portfolio(2, 100, 2, 0.03)], "tape 0 of the stage has other instruments"),
+        (lambda: [random_portfolio(3, 90, 2, 0.03)], "tape 0 of the stage has other rows"),
+    ],
+)
+def test_a_stage_of_other_instruments_or_rows_is_refused(tape, other, text):
+    env = PortfolioEnv(tape, settings_of())
+    with pytest.raises(DataError, match=text):
+        env.set_stage(PortfolioStage(tapes=other()))
+    assert len(env.batch.tapes) == len(env.batch.terms) == 1
 
 
 def test_an_instrument_leaves_at_its_stop_alone_and_the_rest_stays():

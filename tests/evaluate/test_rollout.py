@@ -1,6 +1,7 @@
 """A rollout is stepping the environment by hand, in one pass, and always the same."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from regimegym.envs.settings import (
     ActionSettings,
     EnvSettings,
     EpisodeSettings,
+    OrderSettings,
     RewardSettings,
 )
 from regimegym.envs.state import bar_records
@@ -177,3 +179,36 @@ def test_six_thousand_bars_cost_little_besides_the_policy():
     begun = time.process_time()
     rollout(policy, tape, SETTINGS, RowRange(0, 6000))
     assert time.process_time() - begun < 0.6
+
+
+class SeesMasks(WindowPolicy):
+    """Keeps what it was told is admissible; orders back and forth."""
+
+    def __init__(self):
+        self.seen = []
+
+    def act(self, observations, state, episode_starts):
+        self.seen.append(observations.get("masks"))
+        return Decision(np.full(len(episode_starts), 1 + len(self.seen) % 2)), state
+
+
+@pytest.mark.parametrize("orders", [OrderSettings(minimum_hold=5), OrderSettings(turnover_budget=3.0)])
+def test_a_policy_is_told_what_the_brakes_admit_as_the_environment_tells(orders):
+    tape, settings = random_tape(260, 1), replace(SETTINGS, orders=orders)
+    policy = SeesMasks()
+    rollout(policy, tape, settings, ROWS, n_accounts=2)
+    env = TradingEnv(tape, settings, ROWS)
+    env.reset(seed=0)
+    refused = 0
+    for k, masks in enumerate(policy.seen):
+        np.testing.assert_array_equal(masks, np.stack([env.action_masks()] * 2))
+        refused += (~masks).sum()
+        env.step(1 + (k + 1) % 2)
+    assert len(policy.seen) == ROWS.count - 1
+    assert refused > 10
+
+
+def test_without_brakes_a_policy_is_told_nothing_of_masks():
+    policy = SeesMasks()
+    rollout(policy, random_tape(260, 1), SETTINGS, ROWS)
+    assert set(policy.seen) == {None}

@@ -8,6 +8,7 @@ from regimegym.supervised.calibration import CalibratedSettings
 from regimegym.supervised.ensemble.settings import EnsembleSettings
 from regimegym.supervised.hidden_markov import HMMSettings
 from regimegym.supervised.multi_target import MultiTargetSettings
+from regimegym.supervised.prepared import PreparedSettings
 from regimegym.supervised.random_forest import RandomForestSettings
 from regimegym.supervised.sequence.networks import GRUSettings, LSTMSettings, TCNSettings, TFTSettings
 
@@ -27,6 +28,11 @@ SMALL = {
     "tcn": TCNSettings(width=6, **SHORT),
     "tft": TFTSettings(width=6, heads=2, **SHORT),
     "hmm": HMMSettings(features=("x0", "x1"), n_states=2, n_restarts=2, n_iter=10),
+    "prepared": PreparedSettings(
+        "logistic",
+        selection={"method": "permutation", "n_features": 3, "n_repeats": 2},
+        augmentation={"method": "block_bootstrap", "n_samples": 20, "block_size": 4},
+    ),
     "random_forest": RandomForestSettings(n_estimators=10, min_samples_leaf=3, max_features=1.0),
     "xgboost": XGBoostSettings(n_estimators=20, max_depth=3, learning_rate=0.3, early_stopping_rounds=5, n_threads=1),
 }

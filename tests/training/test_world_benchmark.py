@@ -60,3 +60,19 @@ def test_a_run_is_judged_on_fresh_bars_and_gated_by_validation():
     assert "afterstate-mlp" in text
     assert max(map(len, text.splitlines())) <= 80
     assert found.to_json()["runs"][0]["learner"] == "afterstate-mlp"
+
+
+def test_what_is_told_of_hidden_states_stands_beside_the_features_on_both_tapes():
+    plain, truth, hmm = (world_problem("regime", 1, 1, sizes=TINY, signals=told) for told in ("none", "truth", "hmm"))
+    n_features = plain.tape.n_features
+    assert (truth.train, truth.validation, truth.test) == (plain.train, plain.validation, plain.test)
+    for problem in (truth, hmm):
+        assert problem.tape.feature_names[:n_features] == plain.tape.feature_names
+        assert problem.tape.n_features == problem.test_tape.n_features == n_features + 4
+        assert problem.hindsight == plain.hindsight
+    # Two values each: the state is there or not.
+    assert all(len(np.unique(column)) == 2 for column in truth.tape.features[truth.train.start :, n_features:].T)
+    # A filter is known behind the first fold only, and there agents are trained.
+    assert plain.train.start < hmm.train.start == hmm.tape.segments[0].first_row + 1
+    assert hmm.train.stop == plain.train.stop
+    assert np.isfinite(hmm.test_tape.features).all()

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from regimegym.agents.networks.dueling import AfterstateHeads, DuelingHeads, lower_tail
 from regimegym.agents.networks.encoder import Encoder, build_encoder
 from regimegym.agents.networks.settings import NetworkSettings
+from regimegym.agents.networks.tabled import FoldedValues, TabledValues, Values
 
 
 class QNetwork(nn.Module):
@@ -33,6 +34,10 @@ class QNetwork(nn.Module):
     def q(self, h: Tensor, account: Tensor) -> Tensor:
         """Q (B, A) of encodings (B, H) and account blocks (B, K)."""
         return self.risk(self.quantiles(h, account))
+
+    def over(self, hidden: Tensor) -> Values:
+        """Q of the bars whose encodings (R, H) these are, with the weights as they are now."""
+        return TabledValues(self.q, hidden)
 
 
 class EnhancedQNetwork(QNetwork):
@@ -64,6 +69,12 @@ class EnhancedQNetwork(QNetwork):
     def risk(self, quantiles: Tensor) -> Tensor:
         """Q (…, A) of quantiles of the return (…, A, N): their mean, or that of their lower tail."""
         return lower_tail(quantiles, self.cvar_level)
+
+    def over(self, hidden: Tensor) -> Values:
+        """See QNetwork.over."""
+        if isinstance(self.heads, DuelingHeads):
+            return FoldedValues(self.heads, self.risk, hidden)
+        return super().over(hidden)
 
     def forward(
         self, market: Tensor, account: Tensor, attention: bool = False

@@ -39,6 +39,7 @@ class Learner:
         window: bars that it sees at once.
         n_accounts: accounts that trade side by side.
         features: name of world_problem.FEATURES.
+        signals: what it is told of hidden states, of world_signals.SIGNALS.
     """
 
     agent: AgentSettings | None
@@ -46,6 +47,7 @@ class Learner:
     window: int
     n_accounts: int = 16
     features: str = "trend"
+    signals: str = "none"
 
 
 LEARNERS: Registry[Learner] = Registry("learner")
@@ -61,6 +63,8 @@ for _learning in ("afterstate", "all_actions", "sampled"):
     LEARNERS.register(f"{_learning}-full")(Learner(_enhanced(_learning), FULL, 30))
 LEARNERS.register("ensemble-mlp")(Learner(EnsembleSettings(learning="all_actions", updates_per_bar=1 / 16), MLP, 1))
 LEARNERS.register("afterstate-mlp-recipe")(Learner(_enhanced("afterstate"), MLP, 1, features="recipe"))
+for _signals in ("hmm", "truth"):
+    LEARNERS.register(f"afterstate-mlp-{_signals}")(Learner(_enhanced("afterstate"), MLP, 1, signals=_signals))
 LEARNERS.register("dqn-defaults")(Learner(None, MLP, 1, n_accounts=1))
 LEARNERS.register("dqn-tuned")(
     Learner(DQNSettings(weight_decay=1.0, gradient_steps=3, target_update_interval=1000, learning_starts=1000), MLP, 1)
@@ -121,7 +125,7 @@ def run_learner(
         sizes: of the world.
     """
     chosen = LEARNERS.get(learner)
-    problem = world_problem(world, random_seed, chosen.window, chosen.features, sizes)
+    problem = world_problem(world, random_seed, chosen.window, chosen.features, sizes, chosen.signals)
     if seconds is not None:
         bars = _affordable(chosen, problem, random_seed, seconds)
     algorithm = _build(chosen, problem, random_seed)

@@ -6,14 +6,15 @@ from regimegym.common.seeding import generator
 from regimegym.envs.hindsight import hindsight_optimal
 from regimegym.envs.reward_settings import RewardSettings
 from regimegym.envs.settings import AccountSettings, ActionSettings, EnvSettings, EpisodeSettings
-from regimegym.features.bars import Bars
 from regimegym.features.market import build_tape, prepare_market
 from regimegym.features.pipeline import FeatureSettings
-from regimegym.features.scaling import Scaler, fit_scaler
+from regimegym.features.scaling import fit_scaler
 from regimegym.features.sets import RECIPE_SET, TREND_SET
 from regimegym.features.splits import RowRange
 from regimegym.features.synthetic.learning import learning_world
+from regimegym.features.synthetic.world import World
 from regimegym.features.tape import MarketTape
+from regimegym.training.benchmarks.world_signals import SIGNALS
 
 FEATURES = {"trend": TREND_SET, "recipe": RECIPE_SET}
 COST = 0.001  # of the traded money, a side
@@ -68,21 +69,33 @@ def world_settings(window: int, episode: int) -> EnvSettings:
 
 
 def world_problem(
-    name: str, random_seed: int, window: int, features: str = "trend", sizes: WorldSizes | None = None
+    name: str,
+    random_seed: int,
+    window: int,
+    features: str = "trend",
+    sizes: WorldSizes | None = None,
+    signals: str = "none",
 ) -> WorldProblem:
-    """The problem of world `name` drawn by `random_seed`; windows of `window` bars of a set of features."""
+    """The problem of world `name` drawn by `random_seed`; windows of `window` bars of a set of features.
+
+    `signals`: what stands beside the features, of world_signals.SIGNALS. Training begins where it is known.
+    """
     sizes = WorldSizes() if sizes is None else sizes
     chosen = FeatureSettings(FEATURES[features])
     warm_up = _warm_up(chosen)
     lead = warm_up + window
-    bars = _bars(name, lead + sizes.n_train, random_seed, "train")
-    market = prepare_market(bars, None, chosen)
+    world = _world(name, lead + sizes.n_train, random_seed, "train")
+    market = prepare_market(world.bars, None, chosen)
     n_validation = round(sizes.validation_share * sizes.n_train)
     train = RowRange(lead, lead + sizes.n_train - n_validation)
     validation = RowRange(train.stop, lead + sizes.n_train)
+    join, join_later = SIGNALS[signals](market, world, train, random_seed)
+    market = join(market, world)
+    train = RowRange(max(train.start, market.table.warm_up + window), train.stop)
     scaler = fit_scaler(market.table, train)
     settings = world_settings(window, sizes.episode)
-    test_tape = _tape(_bars(name, lead + sizes.n_test, random_seed, "test"), chosen, scaler)
+    fresh = _world(name, lead + sizes.n_test, random_seed, "test")
+    test_tape = build_tape(join_later(prepare_market(fresh.bars, None, chosen), fresh), scaler)
     test = RowRange(lead, lead + sizes.n_test)
     columns = {"timestamp": "timestamps", "open": "open", "high": "high", "low": "low", "close": "close"}
     prices = {name: getattr(test_tape, part)[test.start :] for name, part in columns.items()}
@@ -90,14 +103,10 @@ def world_problem(
     return WorldProblem(build_tape(market, scaler), train, validation, test_tape, test, settings, best)
 
 
-def _bars(name: str, n_bars: int, random_seed: int, part: str) -> Bars:
-    return learning_world(name, n_bars, generator(random_seed, f"world-{name}-{part}")).bars
-
-
-def _tape(bars: Bars, features: FeatureSettings, scaler: Scaler) -> MarketTape:
-    return build_tape(prepare_market(bars, None, features), scaler)
+def _world(name: str, n_bars: int, random_seed: int, part: str) -> World:
+    return learning_world(name, n_bars, generator(random_seed, f"world-{name}-{part}"))
 
 
 def _warm_up(features: FeatureSettings) -> int:
     """Rows without features, told by a short world of the same features."""
-    return prepare_market(_bars("gbm", 1000, 0, "probe"), None, features).table.warm_up
+    return prepare_market(_world("gbm", 1000, 0, "probe").bars, None, features).table.warm_up

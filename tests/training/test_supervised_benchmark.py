@@ -1,0 +1,64 @@
+"""The benchmark of predictors: one tiny run for real, verdicts, the table."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from regimegym.common.errors import ConfigError
+from regimegym.common.plain import plain
+from regimegym.supervised.registry import get_predictor
+from regimegym.training.benchmarks.supervised_benchmark import (
+    LORENTZIAN_TARGET,
+    PeerRow,
+    PredictorRow,
+    benchmark_supervised,
+    supervised_table,
+)
+from regimegym.training.benchmarks.supervised_cases import fit_throughput, latencies, market_lesson
+
+
+def test_a_tiny_run_measures_every_row():
+    said = []
+    names = ["majority", "logistic", "hmm"]
+    benchmark = benchmark_supervised(1, 0.1, names, 1_000, said.append)
+    assert [row.name for row in benchmark.predictors] == names
+    assert all(min(row.fit_rate, row.predict_rate, row.latency_ms) > 0 for row in benchmark.predictors)
+    assert benchmark.n_features == 178
+    assert len(benchmark.peers) == 2
+    assert all(min(peer.ours, peer.theirs) > 0 for peer in benchmark.peers)
+    assert len(said) == 5
+    text = io.StringIO()
+    Console(file=text, width=80).print(supervised_table(benchmark))
+    assert max(map(len, text.getvalue().splitlines())) <= 80
+    assert "HMM filter of 20,000 bars / hmmlearn" in text.getvalue()
+    record = json.loads(json.dumps(plain(benchmark.to_json()), allow_nan=False))
+    assert (record["benchmark"], len(record["predictors"]), len(record["peers"])) == ("supervised", 3, 2)
+
+
+def test_a_slow_fit_sees_as_many_rows_as_the_time_allows(monkeypatch):
+    lesson = market_lesson(3_000)
+    clock = iter(np.cumsum([0.0, 1.0, 0.0, 2.0]))
+    monkeypatch.setattr("regimegym.training.benchmarks.supervised_cases.time.process_time", lambda: next(clock))
+    _, taken = fit_throughput(lambda: get_predictor("majority"), lesson, 2.5)
+    assert (taken.n_rows, taken.seconds, taken.rate) == (2_500, 2.0, 1_250)
+
+
+def test_a_filter_is_asked_row_by_row():
+    lesson = market_lesson(1_000)
+    hmm = get_predictor("hmm").fit(lesson, np.random.default_rng(0))
+    assert len(latencies(hmm, lesson.features, 20)) == 20
+
+
+def test_targets_are_judged_from_their_own_side():
+    assert PredictorRow("xgboost", 1, 1.0, 1, 1.0, 4.9).is_met
+    assert not PredictorRow("xgboost", 1, 1.0, 1, 1.0, 5.1).is_met
+    assert PredictorRow("lstm", 1, 1.0, 1, 1.0, 99.0).is_met
+    assert not PeerRow("x", 1.0, 49.0, LORENTZIAN_TARGET).is_met
+
+
+def test_an_unknown_predictor_is_refused_before_anything_is_measured():
+    with pytest.raises(ConfigError, match="'--predictor' must be one of"):
+        benchmark_supervised(1, 1.0, ["xgbost"])

@@ -59,16 +59,19 @@ def _same_data(folders: Sequence[RunFolder]) -> str:
 
 
 def _read(folder: RunFolder, label: str, part: str) -> ComparedRun:
-    metrics = read_json(folder.metrics).get(part)
-    table = pd.read_parquet(folder.equity) if folder.equity.is_file() else None
-    if metrics is None or table is None or not (table["part"] == part).any():
+    results = _newest_results(folder, part)
+    if results is None:
         raise RunError(
             "no-results",
             f"the run of {folder.path} has no results on its {part} part",
             help=["regime-gym report 'runs=[…]' part=validation"] if part == "test" else [],
         )
+    metrics, table, report = (
+        read_json(results.metrics)[part],
+        pd.read_parquet(results.equity),
+        read_json(results.report_json),
+    )
     rows = table[table["part"] == part]
-    report = read_json(folder.report_json)
     facts = report.get("facts", {})
     return ComparedRun(
         label,
@@ -82,6 +85,15 @@ def _read(folder: RunFolder, label: str, part: str) -> ComparedRun:
         str(report.get("verdict", {}).get("stamp", "–")) if report.get("part") == part else "–",
         _newest_scenarios(folder),
     )
+
+
+def _newest_results(folder: RunFolder, part: str) -> RunFolder | None:
+    """Where the newest results on `part` lie: an evaluation, or the run itself."""
+    evaluations = sorted((folder.path / "evaluations").glob("*/*"), reverse=True)
+    for one in (*map(RunFolder, evaluations), folder):
+        if part in read_json(one.metrics) and one.equity.is_file():
+            return one
+    return None
 
 
 def _newest_scenarios(folder: RunFolder) -> Mapping[str, Any] | None:

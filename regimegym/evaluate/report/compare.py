@@ -105,7 +105,10 @@ def _metrics(content: Report) -> str:
     ]
     for key, meta in METRICS.items():
         unit = unit_of(key, meta.unit)
-        cells = "".join(cell(quantity(run["metrics"].get(key), unit, unit == "percent"), run["name"]) for run in runs)
+        cells = "".join(
+            cell(quantity(run["metrics"].get(key), unit, unit == "percent" and meta.group == "return"), run["name"])
+            for run in runs
+        )
         rows.append(f'<tr><th scope="row">{escape(meta.label)}</th>{cells}</tr>')
     how = "Each run on its own part, as it was measured when it was trained or evaluated."
     return section("metrics", "All metrics", "The runs in numbers", how, table(head, rows, "cards"))

@@ -15,6 +15,8 @@ COMMANDS = {
     "evaluate": "evaluate a trained run again: baselines, intervals, costs, report",
     "report": "the report of a run once more, or several runs side by side",
     "sweep": "search for settings on validation: Optuna, resumable, parallel",
+    "walkforward": "train and test window after window, one account over all of them",
+    "monitor": "whether a trained run is still well on later bars; exit code 4 where it is not",
     "signal": "what a trained run decides at the newest bar: action, size, scores, regime",
     "data": "check, repair and download prices; audit for look-ahead; synthetic worlds",
     "bench": "measured speed and memory, side by side with other projects",

@@ -10,6 +10,7 @@ from regimegym.cli.application import run_application
 from regimegym.common.errors import ConfigError
 from regimegym.training.compose import compose_config
 from regimegym.training.preparation import Job
+from regimegym.training.rolling import check_no_sweep, is_rolling, resume_rolling, train_rolling
 from regimegym.training.sweeps.best import optimised_words
 from regimegym.training.trainer import resume, train
 
@@ -27,6 +28,9 @@ def _task(config: DictConfig) -> float:
     overrides = list(composed.overrides.task)
     if config.optimised is not None:
         config = compose_config("train", optimised_words(config.optimised, overrides))
+    if config.resume is None and config.rolling.window is not None:
+        check_no_sweep(job)
+        return train_rolling(config, overrides)
     if config.resume is None:
         return train(config, overrides, job)
     others = [word for word in overrides if not word.startswith("resume=")]
@@ -38,4 +42,4 @@ def _task(config: DictConfig) -> float:
             help=[f"regime-gym train resume={config.resume}"],
             kept="nothing was written",
         )
-    return resume(config.resume)
+    return resume_rolling(config.resume) if is_rolling(config.resume) else resume(config.resume)

@@ -14,6 +14,7 @@ from regimegym.evaluate.trajectory import downsample
 FORMAT_VERSION = 1
 LEAST_BARS = 20
 RESAMPLES = 1000
+IDENTITY = ("symbol", "start_ms", "end_ms", "n_bars", "cost_multiple", "delay")
 
 
 class ComparedRun(NamedTuple):
@@ -109,12 +110,10 @@ def _scenarios(runs: Sequence[ComparedRun], generator: np.random.Generator) -> d
     if any(run.scenarios is None for run in runs):
         return None
     by_name = [_unseen(run.scenarios or {}) for run in runs]
-    common = [name for name in by_name[0] if all(name in found for found in by_name)]
+    common = [key for key in by_name[0] if all(key in found for found in by_name)]
     if len(common) < LEAST_SCENARIOS:
         return None
-    scores = {
-        run.name: agent_scores([found[name] for name in common]) for run, found in zip(runs, by_name, strict=True)
-    }
+    scores = {run.name: agent_scores([found[key] for key in common]) for run, found in zip(runs, by_name, strict=True)}
     reference = runs[0].name
     negated = {name: -value for name, value in scores.items()}
     return {
@@ -133,18 +132,19 @@ def _scenarios(runs: Sequence[ComparedRun], generator: np.random.Generator) -> d
         ],
         "rows": [
             {
-                "name": name,
-                "group": by_name[0][name]["group"],
+                "name": key[0],
+                "group": by_name[0][key]["group"],
                 **{run: float(value[:, k].mean()) for run, value in scores.items()},
             }
-            for k, name in enumerate(common)
+            for k, key in enumerate(common)
         ],
     }
 
 
-def _unseen(content: Mapping[str, Any]) -> dict[str, Any]:
+def _unseen(content: Mapping[str, Any]) -> dict[tuple, Any]:
+    """Scenarios by what makes two of one name the same: their bars and costs."""
     return {
-        one["name"]: one
+        (one["name"], *(one[key] for key in IDENTITY)): one
         for one in content.get("scenarios", ())
         if one["group"] in EVIDENCE_GROUPS and one["seen"] in UNSEEN
     }

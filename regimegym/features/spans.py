@@ -14,7 +14,8 @@ LENGTHS = {
     "month": lambda n: pd.DateOffset(months=n),
     "year": lambda n: pd.DateOffset(years=n),
 }
-SPAN = re.compile(rf"(\d+) ?({'|'.join(LENGTHS)})s?")
+SHORT = {"d": "day", "w": "week", "mo": "month", "y": "year"}
+SPAN = re.compile(rf"(\d+) ?(?:({'|'.join(LENGTHS)})s?|({'|'.join(SHORT)}))")
 
 
 class Clock:
@@ -35,6 +36,15 @@ class Clock:
         beyond = index - len(self.stamps)
         return int(self.stamps[index]) if beyond < 0 else self.stop + beyond * self.bar
 
+    def after_both(self, start: int, span: int | str, step: int | str, times: int) -> int:
+        """Time stamp one `span` and `times` steps after `start`; months are counted together, so month ends stay."""
+        parts = parse_span("span", span), parse_span("step", step)
+        if not all(isinstance(part, pd.DateOffset) for part in parts):
+            return self.after(self.after(start, span), step, times)
+        first, second = (part.kwds for part in parts)  # type: ignore[union-attr]
+        total = {unit: first.get(unit, 0) + times * second.get(unit, 0) for unit in {**first, **second}}
+        return int((pd.Timestamp(start, unit="ns") + pd.DateOffset(**total)).as_unit("ns").value)
+
 
 def parse_span(name: str, span: int | str) -> int | pd.DateOffset:
     """Bars, or a calendar length. Raises ConfigError for anything else."""
@@ -46,9 +56,9 @@ def parse_span(name: str, span: int | str) -> int | pd.DateOffset:
         raise ConfigError(
             "no-span",
             f"'{name}' must be a number of bars or a calendar length, got {span!r}",
-            needed="such as 500, '10 days', '6 weeks', '4 months' or '1 year'",
+            needed="such as 500, '10 days', '6 weeks', '4 months' or 4mo, '1 year'",
         )
-    return LENGTHS[match[2]](int(match[1]))
+    return LENGTHS[match[2] or SHORT[match[3]]](int(match[1]))
 
 
 def parse_date(name: str, text: str | None) -> int:

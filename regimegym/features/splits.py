@@ -64,7 +64,7 @@ class SplitSettings:
 
 @dataclass(frozen=True)
 class DateSplitSettings:
-    """Dates, UTC, at which validation and test begin, and at which test ends where the data go on.
+    """Dates, UTC, at which validation and test begin; where the data go on, at which test ends and training begins.
 
     The rows purged before a part are taken from the part before it.
     """
@@ -72,15 +72,16 @@ class DateSplitSettings:
     validation_from: str | None = None
     test_from: str | None = None
     test_until: str | None = None
+    train_from: str | None = None
 
     def __post_init__(self) -> None:
-        dates = [parse_date(f"split.{name}", getattr(self, name)) for name in ("validation_from", "test_from")]
-        if self.test_until is not None:
-            dates.append(parse_date("split.test_until", self.test_until))
+        named = {name: getattr(self, name) for name in ("train_from", "validation_from", "test_from", "test_until")}
+        optional = ("train_from", "test_until")
+        dates = [parse_date(f"split.{n}", date) for n, date in named.items() if date is not None or n not in optional]
         if any(later <= earlier for earlier, later in pairwise(dates)):
             raise ConfigError(
                 "out-of-order",
-                "'split.validation_from', 'split.test_from' and 'split.test_until' must follow each other",
+                "'split.train_from', 'validation_from', 'test_from' and 'test_until' must follow each other",
                 found=", ".join(day(date) for date in dates),
             )
 
@@ -98,6 +99,8 @@ class DateSplitSettings:
         stop = len(timestamps)
         if self.test_until is not None:
             stop = int(np.searchsorted(timestamps, parse_date("date", self.test_until)))
+        if self.train_from is not None:
+            first_row = max(first_row, int(np.searchsorted(timestamps, parse_date("date", self.train_from))))
         split = Split(RowRange(first_row, validation - purge), RowRange(validation, test - purge), RowRange(test, stop))
         if min(part.count for part in split) < least:
             sizes = ", ".join(f"{max(0, rows.count):,} of {part}" for part, rows in split._asdict().items())
@@ -247,6 +250,8 @@ class WalkForward:
             start = clock.after(clock.first, self.step, k)
             train_stop = clock.after(start, self.train)
             test_stop = clock.after(train_stop, self.test)
+            if self.test == self.step:  # months differ in length, and tests must meet
+                train_stop, test_stop = (clock.after_both(clock.first, self.train, self.step, i) for i in (k, k + 1))
             is_whole = test_stop <= clock.stop
             test = (labels.start >= train_stop) & (labels.start < test_stop)
             if not is_whole and (self.min_test is None or test.sum() < self.min_test):

@@ -25,6 +25,7 @@ from regimegym.training.room import check_room, check_writable
 from regimegym.training.run_folder import RUNS, RunFolder
 from regimegym.training.same_data import data_fingerprints
 from regimegym.training.settings import TrainerSettings
+from regimegym.training.warm_start import begin_with
 from regimegym.training.wiring import build
 
 
@@ -96,6 +97,8 @@ def assemble(
     agent, network = build(config.agent), build(config.network)
     env = experiment.vec_env(settings.n_accounts, seed)
     algorithm = build_agent(agent, env, network, seed, device_of(settings.device), replay=build(config.replay))
+    if config.get("warm_start") is not None:
+        begin_with(algorithm, str(config.warm_start), experiment.tape.feature_names)
     if not decision.is_empty:
         _check_discrete(env.action_space, "decision layers choose", "decision=none")
     if evaluation.sb3:

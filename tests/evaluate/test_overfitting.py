@@ -37,6 +37,13 @@ def test_normal_returns_have_the_classic_standard_error():
     assert sharpe_deviation(returns) == pytest.approx(math.sqrt((1 + ratio**2 / 2) / len(returns)), rel=0.02)
 
 
+def test_skewed_returns_have_the_standard_error_that_simulation_gives():
+    draws = np.random.default_rng(11).exponential(1.0, (3000, 300)) - 0.6
+    ratios = draws.mean(axis=1) / draws.std(axis=1, ddof=1)
+    expected = np.mean([sharpe_deviation(row) for row in draws[:200]])
+    assert expected == pytest.approx(ratios.std(), rel=0.06)
+
+
 def test_the_probability_is_uniform_without_skill():
     rng = np.random.default_rng(2)
     found = np.array([probabilistic_sharpe_ratio(rng.standard_t(5, 300)) for _ in range(1500)])

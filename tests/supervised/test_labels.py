@@ -46,7 +46,7 @@ def disturbed(last: int):
 def prices(random_seed: int, n_rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(random_seed)
     close = np.exp(0.02 * rng.normal(size=n_rows).cumsum())
-    wide = np.exp(0.01 * rng.random(size=n_rows))
+    wide = np.exp(0.04 * rng.random(size=n_rows))  # so that a bar may touch both barriers
     return close * wide, close / wide, close
 
 
@@ -80,6 +80,11 @@ def test_barriers_equal_the_slow_version(random_seed, horizon):
                 break
         assert (values[t], ends[t]) == (expected, end)
     assert np.isnan(values[:5]).all()
+
+
+def test_a_bar_that_touches_both_barriers_is_a_loss():
+    high, low, close = np.array([100.0, 110.0]), np.array([100.0, 90.0]), np.array([100.0, 100.0])
+    assert triple_barrier_labels(high, low, close, np.full(2, 0.05), np.full(2, 0.05), 1).values[0] == -1.0
 
 
 @given(st.integers(0, 10_000))

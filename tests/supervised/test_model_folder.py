@@ -7,12 +7,13 @@ import sys
 
 import numpy as np
 import pytest
+from small_predictors import SMALL
 
 from regimegym.common.errors import MachineError, ModelError
 from regimegym.supervised.checks import planted_lesson
 from regimegym.supervised.floors import LastValue, Majority
 from regimegym.supervised.model_folder import CARD, Card, folder_files, write_folder
-from regimegym.supervised.registry import get_predictor, load_predictor
+from regimegym.supervised.registry import get_predictor, list_predictors, load_predictor
 
 LESSON = planted_lesson(100, 1)
 
@@ -109,13 +110,20 @@ def test_a_predictor_moves_with_its_folder(folder, tmp_path):
     assert load_predictor(tmp_path / "elsewhere").names == LESSON.names
 
 
-def test_a_fresh_process_predicts_the_same(folder):
+def test_a_fresh_process_predicts_the_same_with_every_predictor(tmp_path):
     code = (
         "import sys, numpy as np; from pathlib import Path\n"
         "from regimegym.supervised.registry import load_predictor\n"
         "features = np.random.default_rng(5).normal(size=(20, 4))\n"
-        "print(load_predictor(Path(sys.argv[1])).predict_proba(features).tobytes().hex())"
+        "for folder in sorted(Path(sys.argv[1]).iterdir()):\n"
+        "    print(folder.name, load_predictor(folder).predict_proba(features).tobytes().hex())"
     )
-    said = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True).stdout
-    here = load_predictor(folder).predict_proba(np.random.default_rng(5).normal(size=(20, 4)))
-    assert said.strip() == here.tobytes().hex()
+    features, here = np.random.default_rng(5).normal(size=(20, 4)), {}
+    for name in list_predictors():
+        predictor = get_predictor(name, SMALL.get(name)).fit(LESSON, np.random.default_rng(0))
+        predictor.save(tmp_path / name)
+        here[name] = predictor.predict_proba(features).tobytes().hex()
+    said = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True).stdout
+    there = dict(line.split() for line in said.splitlines())
+    assert len(there) >= 10
+    assert there == here

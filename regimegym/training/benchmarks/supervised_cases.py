@@ -3,12 +3,14 @@
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from regimegym.features.market import prepare_market
-from regimegym.features.pipeline import feature_set
+from regimegym.features.pipeline import FeatureSettings
+from regimegym.features.sets import SETS
 from regimegym.features.synthetic.worlds import regime_switching_market
 from regimegym.supervised.base import Predictor
 from regimegym.supervised.lesson import Lesson, lesson_of
@@ -17,6 +19,8 @@ from regimegym.supervised.markov_filter import Gaussians, filtered, stationary
 from regimegym.supervised.targets import Direction, Moves
 
 N_FEATURES = 178
+# The first of the xgboost set that hourly bars can have.
+NAMES = tuple(n for n in SETS["xgboost"] if not n.endswith("min") and n != "change_1h")[:N_FEATURES]
 WARM_UP_BARS = 3_000  # of the longest feature, and some more
 FIRST_ROWS = 1_000  # that tell how long a fit of more rows would take
 LATENCY_CALLS = 200
@@ -41,20 +45,11 @@ def market_lesson(n_rows: int, nested: bool = False) -> Lesson:
     With `nested`, which of the moves of 1, 2 and 5 % come instead.
     """
     bars = regime_switching_market(n_rows + WARM_UP_BARS, RANDOM_SEED).bars
-    table = prepare_market(bars, None, feature_set("xgboost")).table
+    table = prepare_market(bars, None, FeatureSettings(NAMES)).table
     target = Moves() if nested else Direction()
     lesson = lesson_of(table, target.of(bars), target.classes)
     lesson = lesson.take(np.arange(len(lesson) - n_rows, len(lesson)))
-    names = lesson.names[:N_FEATURES]
-    return Lesson(
-        lesson.features[:, : len(names)].copy(),
-        lesson.labels,
-        lesson.ends,
-        names,
-        lesson.timestamps,
-        None,
-        target.classes,
-    )
+    return replace(lesson, features=np.ascontiguousarray(lesson.features))  # a table lies column by column
 
 
 def fit_throughput(make: Callable[[], Predictor], lesson: Lesson, budget: float) -> tuple[Predictor, Throughput]:

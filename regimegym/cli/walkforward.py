@@ -1,0 +1,24 @@
+"""`regime-gym walkforward`: train and test window after window, with the settings of `regime-gym train`."""
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from regimegym.cli.application import run_application
+from regimegym.training.rolling import check_no_sweep, resume_rolling, train_rolling
+
+WINDOWS = "rolling=walk_forward"
+
+
+def run(words: list[str]) -> None:
+    """Run with the command line's `words` behind `regime-gym walkforward`."""
+    chosen = [] if any(word.startswith("rolling=") for word in words) else [WINDOWS]
+    run_application("train", _task, [*chosen, *words])
+
+
+def _task(config: DictConfig) -> float:
+    composed = HydraConfig.get()
+    check_no_sweep(composed.job.num if composed.mode == RunMode.MULTIRUN else None)
+    if config.resume is not None:
+        return resume_rolling(config.resume)
+    return train_rolling(config, [word for word in composed.overrides.task if word != WINDOWS])

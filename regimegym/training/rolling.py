@@ -1,0 +1,223 @@
+"""Rolling retraining: a window after the other, each a run of its own, and one account that trades them all.
+
+The folder of a rolling training:
+
+    rolling.yaml        the resolved configuration
+    rolling.json        windows with their dates, whose model trades each, and how it ended
+    windows/01, 02, …   run folders: model, report and trajectory of each window
+    equity.parquet      the one account that traded all of them in turn
+    metrics.json        its metrics, and those of buy and hold
+
+A rolling training that was stopped goes on with the windows it has not finished.
+"""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from regimegym.common.errors import ConfigError, DataError, RegimeGymError, RunError
+from regimegym.common.seeding import generator
+from regimegym.envs.settings import EnvSettings
+from regimegym.evaluate.monitoring.drift import feature_drift
+from regimegym.evaluate.walk_forward import FoldDates, adaptive_plan, plan_folds
+from regimegym.features.market import Market, prepare_market
+from regimegym.features.splits import Fold, folds_table
+from regimegym.features.tape import Segment
+from regimegym.training.experiment import load_data
+from regimegym.training.rolling_result import finish_rolling
+from regimegym.training.rolling_settings import RollingSettings
+from regimegym.training.run_folder import RunFolder, read_json
+from regimegym.training.trainer import TrainingInterrupted, resume, train
+from regimegym.training.wiring import build, read_run_config
+
+CONFIG, PLAN = "rolling.yaml", "rolling.json"
+LEAST_DRIFT_BARS = 50  # bars of a step below which its drift is not asked for
+
+
+def is_rolling(path: str) -> bool:
+    """Whether the folder at `path` holds a rolling training."""
+    return (Path(path) / PLAN).is_file()
+
+
+def train_rolling(config: DictConfig, overrides: list[str]) -> float:
+    """Train every window of `config.rolling` and trade them in turn; the log return of that account.
+
+    Raises:
+        RegimeGymError: a mistake in the input, before anything is written; or the first window that failed.
+        TrainingInterrupted: Ctrl-C or SIGTERM; the message says how to go on.
+    """
+    settings: RollingSettings = build(config.rolling)
+    market = _market(config)
+    plan = _plan(config, settings, market)
+    folder = RunFolder.create(config.run_dir, config.name or "rolling", datetime.now().astimezone())
+    folder.write_text(CONFIG, OmegaConf.to_yaml(config, resolve=True))
+    described = {"overrides": overrides, "data_fingerprint": market.bars.fingerprint, "status": "running", **plan}
+    folder.write_json(PLAN, described)
+    return _run(config, settings, market, folder, described)
+
+
+def resume_rolling(path: str) -> float:
+    """Go on with the rolling training at `path`; returns as `train_rolling`.
+
+    Raises:
+        RunError: it is finished. DataError: its data has changed.
+    """
+    folder = RunFolder(path)
+    described = read_json(folder.path / PLAN)
+    if described.get("status") == "finished":
+        raise RunError("finished", f"the rolling training of {path} is finished; there is nothing to go on with")
+    config = read_run_config(folder.path / CONFIG)
+    market = _market(config)
+    if market.bars.fingerprint != described["data_fingerprint"]:
+        raise DataError(
+            "changed",
+            f"the data of {path} has changed since the training began",
+            needed=f"fingerprint {described['data_fingerprint']}",
+            found=f"{market.bars.fingerprint} in {market.bars.source}",
+            kept="nothing was written",
+        )
+    return _run(config, build(config.rolling), market, folder, described)
+
+
+def _run(
+    config: DictConfig, settings: RollingSettings, market: Market, folder: RunFolder, described: dict[str, Any]
+) -> float:
+    console = Console(highlight=False)
+    for line in described["table"]:
+        console.print(line, soft_wrap=True, markup=False)
+    windows = [window for k, window in enumerate(described["windows"]) if window["model_of"] == k]
+    try:
+        _train_all(config, settings, folder, windows, list(described["overrides"]))
+    except TrainingInterrupted as stopped:
+        again = f"all      regime-gym train resume={folder.path}"
+        raise TrainingInterrupted(f"{stopped}\n{again}") from stopped
+    result = finish_rolling(config, market, folder, described["windows"], console)
+    folder.write_json(PLAN, described | {"status": "finished"})
+    return result
+
+
+def _market(config: DictConfig) -> Market:
+    """The market with its features, its regimes by unfitted thresholds: rows and warm-up are the same."""
+    bars, context = load_data(config)
+    return prepare_market(bars, replace(build(config.regime), fit="none"), build(config.features), context)
+
+
+def _plan(config: DictConfig, settings: RollingSettings, market: Market) -> dict[str, Any]:
+    """Windows and their dates as plain data."""
+    env: EnvSettings = build(config.env)
+    segments = [Segment(market.bars.symbol, *piece) for piece in market.table.pieces]
+    planned = plan_folds(
+        market.bars.timestamps,
+        segments,
+        settings.folds(env.episode.least_length + 1),
+        env.episode.window,
+        settings.validation_share,
+    )
+    folds = [fold for fold, _ in planned]
+    used = list(range(len(folds)))
+    if settings.retrain == "on_drift":
+        used = adaptive_plan(folds, lambda train, recent: _drifted(config, market, train, recent))
+    windows = [_described(k, dates, used[k]) for k, (_, dates) in enumerate(planned)]
+    return {"windows": windows, "table": _table(folds, used)}
+
+
+def _drifted(config: DictConfig, market: Market, train_rows: np.ndarray, recent: np.ndarray) -> bool:
+    if len(recent) < LEAST_DRIFT_BARS:
+        return False
+    draws = generator(int(config.random_seed), f"drift-{recent[0]}")
+    table = market.table
+    return any(d.drifted for d in feature_drift(table.values[train_rows], table.values[recent], table.names, draws))
+
+
+def _described(k: int, dates: FoldDates, model_of: int) -> dict[str, Any]:
+    stamps = {name: _stamp(value) for name, value in dates._asdict().items() if name != "name"}
+    return {"name": dates.name, "folder": f"windows/{k + 1:02d}", "model_of": model_of, **stamps}
+
+
+def _stamp(ns: int) -> str:
+    return pd.Timestamp(ns, tz="UTC").isoformat()
+
+
+def _table(folds: Sequence[Fold], used: Sequence[int]) -> list[str]:
+    lines = folds_table(folds)
+    kept = [f"  keeps the model of {folds[u].name}" if u != k else "" for k, u in enumerate(used)]
+    return [lines[0], *(f"{line}{note}" for line, note in zip(lines[1:], kept, strict=True))]
+
+
+def _train_all(
+    config: DictConfig,
+    settings: RollingSettings,
+    folder: RunFolder,
+    windows: Sequence[dict[str, Any]],
+    overrides: list[str],
+) -> None:
+    configs = [_config_of(config, folder, window) for window in windows]
+    if settings.warm_start:
+        for before, after in pairwise(configs):
+            after.warm_start = before.run_dir
+    if settings.jobs == 1 or len(configs) == 1:
+        for one in configs:
+            _train_window(one, overrides)
+        return
+    from joblib import Parallel, delayed
+
+    plain = [OmegaConf.to_container(one, resolve=True) for one in configs]
+    failures = Parallel(n_jobs=settings.jobs)(delayed(_in_a_process)(one, overrides) for one in plain)
+    failed = [failure for failure in failures if failure is not None]
+    if failed:
+        raise failed[0]
+
+
+def _config_of(config: DictConfig, folder: RunFolder, window: dict[str, Any]) -> DictConfig:
+    """The configuration of one window: an ordinary training between its own dates."""
+    one = config.copy()
+    dates = {name: window[name] for name in ("train_from", "validation_from", "test_from", "test_until")}
+    one.split = {"_target_": "regimegym.features.splits.DateSplitSettings", **dates}
+    one.run_dir = str(folder.path / window["folder"])
+    one.rolling.window = None
+    return one
+
+
+def _train_window(config: DictConfig, overrides: list[str]) -> None:
+    """Train one window, go on with it where it was stopped, leave it where it is finished."""
+    run = RunFolder(config.run_dir)
+    status = run.read_manifest().get("status")
+    if status == "finished":
+        return
+    if status is None:
+        train(config, overrides)
+    else:
+        resume(str(run.path))
+
+
+def _in_a_process(plain: Any, overrides: list[str]) -> RegimeGymError | None:
+    """One window in a process of its own; what it says goes to a file beside its folder, its mistake comes back."""
+    config = OmegaConf.create(plain)
+    log = Path(config.run_dir).with_suffix(".log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+        try:
+            _train_window(config, overrides)
+        except RegimeGymError as error:
+            return error
+    return None
+
+
+def check_no_sweep(job: object) -> None:
+    """Raise ConfigError where a rolling training would be a job of a sweep."""
+    if job is not None:
+        raise ConfigError(
+            "rolling-alone",
+            "a rolling training trains many models itself, so it is no job of -m",
+            help=["leave -m away, or rolling.window"],
+            kept="nothing was written",
+        )

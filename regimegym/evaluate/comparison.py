@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from regimegym.common.errors import DataError
+from regimegym.common.plain import plain
 from regimegym.evaluate.ab_test import compare_agents, holm, path_p
 from regimegym.evaluate.intervals import IntervalSettings, log_return_intervals
 from regimegym.evaluate.report_statistics import EVIDENCE_GROUPS, LEAST_SCENARIOS, UNSEEN, agent_scores
@@ -58,7 +59,7 @@ def comparison_content(
     p_values = [path_p(log_returns[0] - other, length, generator, RESAMPLES) for other in log_returns[1:]]
     shown = downsample([*equities, held])
     names = [*(run.name for run in runs), "buy and hold"]
-    return {
+    content = {
         "format_version": FORMAT_VERSION,
         "part": part,
         "data_fingerprint": fingerprint,
@@ -88,6 +89,7 @@ def comparison_content(
         "series_t": times[shown] // 1_000_000,
         "equity": {name: equity[shown].round(6) for name, equity in zip(names, [*equities, held], strict=True)},
     }
+    return plain(content)
 
 
 def _common_times(runs: Sequence[ComparedRun]) -> np.ndarray:

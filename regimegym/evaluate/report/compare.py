@@ -8,7 +8,6 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from regimegym.common.plain import plain
 from regimegym.evaluate.metrics import METRICS
 from regimegym.evaluate.report.build import part_of, write_page
 from regimegym.evaluate.report.figures import embed_json
@@ -24,7 +23,7 @@ DAY_MS = 86_400_000
 
 def write_comparison(content: dict[str, Any], path: Path) -> None:
     """Write comparison.html, whole or not at all. Raises MachineError."""
-    write_page(render_comparison(plain(content)), path)
+    write_page(render_comparison(content), path)
 
 
 def render_comparison(content: Report) -> str:
@@ -153,7 +152,7 @@ def _data(content: Report) -> dict[str, Any]:
 
 def comparison_markdown(content: dict[str, Any]) -> str:
     """The text of comparison.md."""
-    return "\n".join(_lines(plain(content))).replace(NO_BREAK, " ") + "\n"
+    return "\n".join(_lines(content)).replace(NO_BREAK, " ") + "\n"
 
 
 def _lines(content: Report) -> Iterator[str]:

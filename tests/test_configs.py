@@ -105,3 +105,11 @@ def test_every_predictor_can_be_chosen_for_a_training():
 def test_folds_and_target_say_the_defaults_of_the_code():
     assert build(composed().folds) == ForwardFolds()
     assert build(composed().target) == Direction()
+
+
+def test_an_experiment_stands_above_the_values_of_train_yaml(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nrandom_seed: 7\nname: mine\n")
+    config = composed(f"hydra.searchpath=[file://{tmp_path}]", "experiment=mine")
+    assert (config.random_seed, config.name) == (7, "mine")
+    assert composed("experiment=sine").name == "sine"

@@ -14,7 +14,7 @@ from regimegym.common.checks import check_at_least, check_choice, check_positive
 from regimegym.common.errors import ConfigError
 from regimegym.common.plain import plain
 
-BENCHMARKS = ("curriculum", "envs", "features", "rare", "replay", "supervised", "train", "worlds")
+BENCHMARKS = ("curriculum", "envs", "features", "rare", "replay", "supervised", "sweep", "train", "worlds")
 
 
 def run(words: list[str]) -> None:
@@ -64,6 +64,11 @@ def _measure(options: argparse.Namespace, told: Callable[[str], None]) -> tuple[
 
         rare = benchmark_rare(options.seeds, options.bars, on_progress=told)
         return rare, rare_table(rare)
+    if options.benchmark == "sweep":
+        from regimegym.training.benchmarks.sweep_benchmark import benchmark_sweep, sweep_table
+
+        sweeps = benchmark_sweep(options.repeats, on_progress=told)
+        return sweeps, sweep_table(sweeps)
     if options.benchmark == "curriculum":
         from regimegym.training.benchmarks.curriculum_benchmark import benchmark_curriculum, curriculum_table
 

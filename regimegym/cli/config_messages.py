@@ -191,7 +191,9 @@ def _nearest_key(key: str, settings: Settings) -> str | None:
     """A key that ends with `key`, or the most similar key or group, or the most similar last part."""
     # A group above the key says nothing new; its settings are listed instead.
     keys = [*settings.values, *(g for g in settings.groups if not key.startswith(f"{g}."))]
-    last = key.rpartition(".")[2]
+    group, _, last = key.rpartition(".")
+    if sibling := _closest(key, [k for k in keys if group and k.rpartition(".")[0] == group], 0.85):
+        return sibling
     same_end = [k for k in keys if k.rpartition(".")[2] == last]
     if same_end:
         return _closest(key, same_end, 0.0)

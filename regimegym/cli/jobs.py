@@ -24,6 +24,8 @@ from omegaconf import DictConfig, open_dict
 
 from regimegym.cli.config_messages import config_error_from_hydra
 from regimegym.common.errors import RegimeGymError, RunError
+from regimegym.training.compose import hydra_set_aside
+from regimegym.training.sweeps.cluster import cluster
 from regimegym.training.sweeps.optional import import_ray
 
 # Hydra takes plugins by names below this package only; a second top-level package would be much for two classes.
@@ -72,7 +74,8 @@ def guarded(task: Callable[[DictConfig], float | None], words: Sequence[str]) ->
             try:
                 return JobResult(*own, task(config))
             except Exception as failure:  # one broken job is not the end of the others
-                mistake = config_error_from_hydra(failure, list(words))
+                with hydra_set_aside():
+                    mistake = config_error_from_hydra(failure, list(words))
                 return JobResult(*own, None, mistake, "" if mistake else traceback.format_exc())
 
     return job
@@ -139,29 +142,6 @@ class RayLauncher(Launcher):
                 number, tuple(overrides), mistake=RunError("worker-died", f"the job's process ended: {first}")
             )
             return found
-
-
-@contextlib.contextmanager
-def cluster(address: str | None) -> Iterator[None]:
-    """Ray, connected to `address` or, where None, to a cluster on this machine that ends with the block."""
-    ray = import_ray()
-    if ray.is_initialized():
-        yield
-        return
-    # Workers start elsewhere: they need this working folder's modules, and ours.
-    path = os.pathsep.join(dict.fromkeys(part or os.getcwd() for part in sys.path))
-    quiet = {} if address else {"include_dashboard": False}
-    ray.init(
-        address=address,
-        log_to_driver=False,
-        logging_level="ERROR",
-        runtime_env={"env_vars": {"PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0"}},
-        **quiet,
-    )
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 @dataclass

@@ -19,6 +19,8 @@ COMMANDS = {
     "monitor": "whether a trained run is still well on later bars; exit code 4 where it is not",
     "signal": "what a trained run decides at the newest bar: action, size, scores, regime",
     "data": "check, repair and download prices; audit for look-ahead; synthetic worlds",
+    "convert": "settings under old names as an experiment file of today",
+    "completion": "what bash and zsh need to complete commands and settings",
     "bench": "measured speed and memory, side by side with other projects",
 }
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended

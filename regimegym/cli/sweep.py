@@ -25,9 +25,11 @@ from regimegym.training.sweeps.settings import SearchSettings, SweepSettings
 from regimegym.training.sweeps.sweep import run_search
 from regimegym.training.sweeps.table import print_result, trial_line
 from regimegym.training.sweeps.train_objective import LATENCY, TrainObjective, check_space
+from regimegym.training.sweeps.tune import run_on_cluster
+from regimegym.training.sweeps.tune_settings import ClusterSettings
 from regimegym.training.wiring import build
 
-OWN = ("search", "sweep_dir", "every", "dry_run", *(field.name for field in fields(SweepSettings)))
+OWN = ("search", "cluster", "sweep_dir", "every", "dry_run", *(field.name for field in fields(SweepSettings)))
 NOT_HERE = ("resume", "run_dir", "optimised")  # of train, without meaning for many trials
 # A gate that stays closed scores 0, and a search cannot tell zeros apart; the best one is trained with it.
 NO_GATE = "trainer.gate=null"
@@ -48,27 +50,46 @@ def _task(config: DictConfig) -> None:
     folder = _folder(config, console)
     if folder is None:
         return
-    seed = int(config.random_seed)
     words = [*search.overrides, *(word for word in given if _key(word) not in (*OWN, "random_seed"))]
-    objective = TrainObjective(
-        (NO_GATE, *words), tuple(range(seed, seed + search.seeds_per_trial)), LATENCY in search.objectives
-    )
-    check_space(search.space(), objective.overrides)
-    _say(console, f"sweep    {folder}, {settings.n_trials} trials, {search.sampler}, pruner {search.pruner}")
-
-    def on_trial(row: Row, done: int) -> None:
-        _say(console, trial_line(row, done, settings.n_trials))
-
+    check_space(search.space(), [NO_GATE, *words])
     with _sigterm_as_ctrl_c():
         try:
-            result = run_search(folder, search, settings, objective, seed, {"overrides": words}, on_trial)
-        except SweepStopped as stopped:
+            result = _search(config, search, settings, words, folder, console)
+        except KeyboardInterrupt as stopped:
             again = shlex.join(["regime-gym", "sweep", *_with_folder(given, folder)])
             raise SweepStopped(f"stopped; all trials are kept\nnext     {again}") from stopped
     _leave_best(result, search, words, folder)
     print_result(result, str(folder), f"regime-gym train optimised={folder}", console)
     if not result.best:
         raise RunError("no-trial", f"none of the {len(result.rows)} trials has completed", found=result.rows[0].error)
+
+
+def _search(
+    config: DictConfig,
+    search: SearchSettings,
+    settings: SweepSettings,
+    words: list[str],
+    folder: Path,
+    console: Console,
+) -> SweepResult:
+    """Run the trials: with Ray Tune where a scheduler of it was chosen, else with Optuna."""
+    cluster: ClusterSettings = build(config.cluster)
+    seed, n_trials = int(config.random_seed), settings.n_trials
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, soft_wrap=True)
+
+    if cluster.scheduler != "none":
+        say(f"sweep    {folder}, {n_trials} trials, {cluster.scheduler} on {cluster.address or 'this machine'}")
+        return run_on_cluster(folder, search, cluster, n_trials, [NO_GATE, *words], seed, say)
+    say(f"sweep    {folder}, {n_trials} trials, {search.sampler}, pruner {search.pruner}")
+    seeds = tuple(range(seed, seed + search.seeds_per_trial))
+    objective = TrainObjective((NO_GATE, *words), seeds, LATENCY in search.objectives)
+
+    def on_trial(row: Row, done: int) -> None:
+        say(trial_line(row, done, n_trials))
+
+    return run_search(folder, search, settings, objective, seed, {"overrides": words}, on_trial)
 
 
 def _leave_best(result: SweepResult, search: SearchSettings, words: list[str], folder: Path) -> None:
@@ -110,7 +131,8 @@ def _check_words(given: list[str], is_multirun: bool) -> None:
 def _key(word: str) -> str:
     """What a word of the command line sets; of `search.sampler=gp` it is `search`."""
     key = word.lstrip("+~").partition("=")[0].partition("@")[0]
-    return "search" if key.startswith("search.") else key
+    group = key.partition(".")[0]
+    return group if group in ("search", "cluster") else key
 
 
 def _with_folder(given: list[str], folder: Path) -> list[str]:
@@ -126,7 +148,8 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        # None: installed by a library that is not Python, and out of reach.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 def _say(console: Console, line: str) -> None:

@@ -11,7 +11,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
 from regimegym.curriculum.build import BuiltStage
-from regimegym.curriculum.pools import difficulty
+from regimegym.curriculum.difficulty import difficulty
 from regimegym.curriculum.schedules import Schedule
 
 LOG = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ class CurriculumCallback(BaseCallback):
         LOG.info("curriculum: stage '%s' from episode %d on", built.name, self.begun)
 
     def _difficulty(self, info: Mapping[str, Any]) -> float:
-        """Of the episode that ended with `info`."""
+        """Of the episode that ended with `info`, at the costs of the present stage."""
         (tapes,) = self.training_env.get_attr("tapes", indices=[0])
-        stop = info["row"] + 1
-        return difficulty(tapes[info["tape"]].regimes[stop - info["episode_length"] : stop])
+        last = info["row"] + 1  # the mark after the last decision
+        return difficulty(tapes[info["tape"]].close[last - info["episode_length"] : last + 1], self.stage.cost_rate)

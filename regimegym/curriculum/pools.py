@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from regimegym.common.regimes import N_REGIMES, Regime
+from regimegym.common.regimes import Regime
 from regimegym.curriculum.settings import StageSettings
 from regimegym.envs.episodes import dominant_regimes
 
@@ -57,15 +57,6 @@ def stage_pool(
         chosen = [_clearest(np.arange(len(starts)), (before[ends] - before[starts]) / (ends - starts), pool_share)]
     which = np.sort(np.concatenate(chosen))
     return Pool(starts[which], dominant[which], shares[which])
-
-
-def difficulty(labels: np.ndarray) -> float:
-    """Share of an episode's decisions outside its dominant regime, in [0, ¾]; NaN where no label is known.
-
-    0: one regime throughout; ¾: four regimes alike, nothing to hold on to.
-    """
-    counts = np.bincount(labels[labels >= 0], minlength=N_REGIMES)
-    return 1.0 - float(counts.max() / counts.sum()) if counts.sum() else math.nan
 
 
 def _clearest(which: np.ndarray, shares: np.ndarray, pool_share: float) -> np.ndarray:

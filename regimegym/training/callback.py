@@ -78,6 +78,7 @@ class TrainingCallback(BaseCallback):
         self._losses: deque[float] = deque(maxlen=LOSSES)
         self.best = -math.inf  # validation log return
         self.best_step = 0
+        self.seconds = NAN  # wall time of the learning, known at its end
         self._without_best = 0
 
     @property
@@ -164,6 +165,7 @@ class TrainingCallback(BaseCallback):
     def _on_training_end(self) -> None:
         if self.num_timesteps > self._validated:
             self._look_at_validation()
+        self.seconds = self._clock.elapsed
         self._display.update(self._snapshot())
 
     def _look_at_validation(self) -> None:

@@ -1,4 +1,4 @@
-"""The settings by which runs are compared: a table of all two hundred would say nothing."""
+"""The settings by which runs are compared: what was asked for. A table of all two hundred would hide it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,16 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from regimegym.training.wiring import leaves
 
-ALWAYS = (
-    "random_seed",
-    "trainer.total_steps",
-    "agent.learning_rate",
-    "agent.gamma",
-    "agent.batch_size",
-    "network.kind",
-    "reward.kind",
-    "replay.kind",
-)
+ALWAYS = ("random_seed",)
 NEVER = ("run_dir", "name", "resume")
 
 

@@ -1,6 +1,6 @@
 """A configuration from words of the command line, wherever it is needed: in a sweep, in another process."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,16 +23,20 @@ def chosen_options(name: str, overrides: Sequence[str]) -> dict[str, str | None]
 
 
 @contextmanager
-def _hydra() -> Iterator[None]:
-    """Hydra over conf/, also inside a Hydra application, which goes on as it was."""
-    running = GlobalHydra.instance()
-    before = running.hydra
-    running.clear()
+def hydra_set_aside() -> Iterator[None]:
+    """Hydra can be initialised inside the block; an application that runs goes on as it was."""
+    before = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
     try:
-        with initialize_config_module("regimegym.conf", version_base="1.3"):
-            yield
+        yield
     finally:
         GlobalHydra.instance().hydra = before
+
+
+@contextmanager
+def _hydra() -> Iterator[None]:
+    with hydra_set_aside(), initialize_config_module("regimegym.conf", version_base="1.3"):
+        yield
 
 
 def changed_values(config: DictConfig, base: DictConfig) -> dict[str, Any]:
@@ -46,6 +50,18 @@ def flat_values(config: DictConfig) -> dict[str, Any]:
     plain = OmegaConf.to_container(config, resolve=False)
     assert isinstance(plain, dict)
     return dict(_below(plain, ""))
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `flat_values`: mappings in the place of dots."""
+    whole: dict[str, Any] = {}
+    for key, value in values.items():
+        *path, last = key.split(".")
+        place = whole
+        for name in path:
+            place = place.setdefault(name, {})
+        place[last] = value
+    return whole
 
 
 def _below(node: dict[Any, Any], path: str) -> list[tuple[str, Any]]:

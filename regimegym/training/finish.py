@@ -61,7 +61,7 @@ def finish(training: Training, callback: TrainingCallback, board: Board) -> floa
             "final",
         )
     board.hyper_parameters(_compared(training), _final_metrics(found))
-    write_manifest(training, "finished")
+    write_manifest(training, "finished", learning_s=callback.seconds)
     console = Console(highlight=False)
     render_summary(_summary(training, callback, found), console)
     gate = card.entrance()

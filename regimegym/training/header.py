@@ -5,6 +5,7 @@ import shlex
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from regimegym.features.durations import timeframe_words
+from regimegym.training.curriculum import curriculum_settings, planned_lengths
 from regimegym.training.display import RunHeader
 from regimegym.training.experiment import Experiment
 from regimegym.training.outcome import day
@@ -25,7 +26,7 @@ def header(training: Training) -> RunHeader:
         f"train {day(stamps[split.train.start])} … {day(stamps[split.train.stop - 1])} · "
         f"validation … {day(stamps[split.validation.stop - 1])}{_also(experiment)}",
         env=f"fills {account.execution} · costs {100 * one_way:.3g} % per trade · "
-        f"{settings.n_accounts} accounts · reward {experiment.settings.reward.kind}",
+        f"{settings.n_accounts} accounts · reward {experiment.settings.reward.kind}{_curriculum_words(training)}",
         agent=f"{name} · {n_weights:,} parameters · seed {training.random_seed} · "
         f"{training.algorithm.device}, {settings.threads} thread{'s' if settings.threads > 1 else ''}",
         regimes=regime_words(experiment),
@@ -35,6 +36,14 @@ def header(training: Training) -> RunHeader:
 def _also(experiment: Experiment) -> str:
     names = [f"{bars.symbol} {timeframe_words(bars.timeframe_ns)}" for bars in experiment.further]
     return f" · also learns from {', '.join(names)}" if names else ""
+
+
+def _curriculum_words(training: Training) -> str:
+    """How many stages there are, and of how many episodes; nothing without a curriculum."""
+    if training.curriculum is None:
+        return ""
+    lengths = planned_lengths(training.config, curriculum_settings(training.config))
+    return f" · curriculum of {len(lengths)} stages, {sum(lengths)} episodes"
 
 
 def regime_words(experiment: Experiment) -> str:

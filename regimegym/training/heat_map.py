@@ -33,7 +33,7 @@ def attention_figure(weights: np.ndarray, title: str) -> np.ndarray:
     n = len(weights)
     for back in sorted({round(k * (n - 1) / TICKS) for k in range(TICKS + 1)}):
         at = (SIZE * (n - 1 - back + 0.5) / n) * ZOOM
-        label = "now" if back == 0 else f"-{back}"
+        label = "now" if back == 0 else f"{back} ago"
         draw.text((LEFT * ZOOM + at, (TOP + SIZE + 6) * ZOOM), label, INK, font, anchor="mt")
         draw.text(((LEFT - 8) * ZOOM, TOP * ZOOM + at), label, INK, font, anchor="rm")
     draw.text(((LEFT + SIZE // 2) * ZOOM, height - 4 * ZOOM), "bars that are looked at", INK, font, anchor="mb")

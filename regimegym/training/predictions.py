@@ -138,7 +138,8 @@ def with_predictions(market: Market, split: Split, predictions: Predictions, lea
 
 def own_targets(config: DictConfig) -> dict[str, Any]:
     """Targets of single predictors, plain, by the predictor's name. Raises ConfigError for one that was not chosen."""
-    found: dict[str, Any] = OmegaConf.to_container(config.targets, resolve=True)  # type: ignore[assignment]
+    # Runs of earlier versions have one target for all.
+    found: dict[str, Any] = OmegaConf.to_container(config.get("targets") or OmegaConf.create(), resolve=True)  # type: ignore[assignment]
     chosen = list(config.get("predictors") or {})
     for name in found:
         if name not in chosen:
@@ -153,7 +154,7 @@ def own_targets(config: DictConfig) -> dict[str, Any]:
 
 def training_lesson(config: DictConfig, market: Market, rows: RowRange, predictor: str = "") -> Lesson:
     """Features and labels of `rows` for a predictor; a label looks neither beyond them nor across a long gap."""
-    target: Target = build(config.targets.get(predictor, config.target))
+    target: Target = build((config.get("targets") or {}).get(predictor, config.target))
     pieces = [p._replace(stop=min(p.stop, rows.stop)) for p in market.table.pieces if p.start < rows.stop]
     found = target.over(market.bars, pieces)
     n_later = len(market.bars) - len(found.values)

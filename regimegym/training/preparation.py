@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 from gymnasium.spaces import Discrete, Space
@@ -131,8 +132,8 @@ def _check_discrete(space: Space, who: str, without: str) -> None:
         )
 
 
-def write_manifest(training: Training, status: str) -> None:
-    """Write manifest.json: what ran, on what, when, and how it ended."""
+def write_manifest(training: Training, status: str, **more: Any) -> None:
+    """Write manifest.json: what ran, on what, when, how it ended, and `more`."""
     manifest = build_manifest(
         **data_fingerprints(training.experiment.market, training.experiment.further),
         random_seed=training.random_seed,
@@ -146,6 +147,7 @@ def write_manifest(training: Training, status: str) -> None:
             "settings": asdict(training.experiment.regime_settings),
             "shares": training.experiment.regime_shares(),
         },
+        **more,
     )
     training.folder.write_json(training.folder.manifest.name, manifest)
 

@@ -56,7 +56,7 @@ def train(config: DictConfig, overrides: list[str], job: Job | None = None, watc
     """
     training = prepare(config, overrides, job)
     with training.folder.held():
-        return _run(training, None, watch)
+        return run_training(training, None, watch)
 
 
 def resume(path: str, watch: Watch | None = None) -> float:
@@ -87,11 +87,15 @@ def resume(path: str, watch: Watch | None = None) -> float:
         training = assemble(config, overrides, job, lambda *_: folder, started, kept)
         check_same_data(folder, training.experiment.market, further=training.experiment.further)
         found = Checkpoints(folder.checkpoints, training.settings.keep_checkpoints).newest()
-        return _run(training, found, watch)
+        return run_training(training, found, watch)
 
 
-def _run(training: Training, found: tuple[int, Tree] | None, watch: Watch | None) -> float:
-    """Learn, from the checkpoint `found` where there is one, and finish."""
+def run_training(training: Training, found: tuple[int, Tree] | None, watch: Watch | None) -> float:
+    """Learn in the folder of `training`, which the caller holds, and finish; returns and raises as `train`.
+
+    Args:
+        found: step and state of the checkpoint to go on from, None at the start.
+    """
     board = Board(training.folder.tensorboard, purge_step=None if found is None else found[0])
     try:
         callback = learn(training, board, found, watch)

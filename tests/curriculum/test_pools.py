@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from regimegym.common.regimes import Regime
-from regimegym.curriculum.pools import difficulty, stage_pool
+from regimegym.curriculum.pools import stage_pool
 from regimegym.curriculum.settings import CurriculumSettings, StageSettings, default_stages
 
 UP, DOWN, PLATEAU, OSCILLATING = range(4)
@@ -61,23 +61,6 @@ def test_the_levels_are_distinct_and_each_holds_the_one_before():
     for smaller, larger in pairwise(pools):
         assert smaller < larger
     assert pools[3] == set(range(len(regimes) - LENGTH))
-
-
-def test_the_stages_grow_harder_as_their_episodes_are_measured():
-    regimes, settings = labels(), CurriculumSettings()
-    measured = []
-    for stage in settings.stages.values():
-        pool = stage_pool(regimes, *episodes(regimes), stage, settings.pool_share(stage))
-        measured.append(np.mean([difficulty(regimes[start : start + LENGTH]) for start in pool.starts]))
-    assert measured == sorted(measured)
-    assert measured[0] < 0.5 * measured[3]
-
-
-def test_difficulty_is_the_share_outside_the_dominant_regime():
-    assert difficulty(np.array([1, 1, 1, 1], np.int8)) == 0.0
-    assert difficulty(np.array([0, 1, 2, 3], np.int8)) == 0.75
-    assert difficulty(np.array([-1, 0, 0, 1, -1], np.int8)) == pytest.approx(1 / 3)
-    assert math.isnan(difficulty(np.array([-1, -1], np.int8)))
 
 
 def test_an_allowed_regime_without_episodes_is_said_and_done_without(caplog):

@@ -113,6 +113,12 @@ def test_weights_by_recent_success_are_the_formula(scores, forgetting):
     np.testing.assert_allclose(found.weights, expected / expected.sum(), rtol=1e-9)
 
 
+def test_a_member_that_did_not_answer_neither_gains_nor_loses():
+    found = RecentSuccess(3, 1.0, 1.0)
+    found.update(np.array([[-1.0, np.nan], [-3.0, np.nan], [np.nan, np.nan]]))
+    np.testing.assert_array_equal(found.scores, [-1.0, -3.0, -2.0])
+
+
 def test_a_conformal_quantile_is_the_rank_it_says():
     scores = np.array([5.0, 1.0, np.nan, 3.0, 2.0, 4.0, 6.0, 7.0, 8.0, 9.0])
     assert conformal_quantile(scores, 0.9) == 9.0

@@ -245,6 +245,18 @@ def test_every_strategy_keeps_the_house_rules(strategy):
         RULES[name](subject)
 
 
+@pytest.mark.parametrize("strategy", ["weighted", "stacking"])
+def test_networks_of_windows_and_models_of_rows_stand_side_by_side(strategy):
+    base = {name: {**vars(SMALL[name]), "epochs": 1} for name in ("gru", "tcn")}
+    settings = EnsembleSettings(
+        ("gru", "tcn", "logistic"), base, strategy, second_level=("sgd",) if strategy == "stacking" else (), n_splits=2
+    )
+    subject = Subject(lambda: Ensemble(settings))
+    assert (subject.fitted.warm_up, subject.fitted.memory) == (4, 4)
+    for name in RULES:
+        RULES[name](subject)
+
+
 @pytest.mark.parametrize(
     ("more", "what"),
     [

@@ -207,4 +207,4 @@ def test_runs_are_compared_by_a_few_settings_and_what_was_asked_for():
     )
     words = ["agent=ppo", "agent.tau=0.2", "run_dir=a", "+trainer.new=1"]
     found = compared_settings(config, words)
-    assert found == {"random_seed": 3, "agent.gamma": 0.9, "agent": "ppo", "agent.tau": 0.1, "trainer.new": "1"}
+    assert found == {"random_seed": 3, "agent": "ppo", "agent.tau": 0.1, "trainer.new": "1"}

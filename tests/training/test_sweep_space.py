@@ -11,14 +11,14 @@ from scipy.stats import kstest
 import regimegym.conf
 from regimegym.common.errors import ConfigError
 from regimegym.envs.reward_settings import RewardSettings
-from regimegym.training.compose import compose_config
+from regimegym.training.compose import compose_config, flat_values
+from regimegym.training.sweeps.best import best_file, experiment_text, optimised_words
 from regimegym.training.sweeps.settings import SearchSettings
 from regimegym.training.sweeps.space import Parameter, Space, override_text
 from regimegym.training.sweeps.train_objective import check_space
 from regimegym.training.wiring import build
 
 SEARCHES = sorted(path.stem for path in (Path(regimegym.conf.__file__).parent / "search").glob("*.yaml"))
-TRAINING = [name for name in SEARCHES if name != "xgboost"]
 
 REFERENCE_GRID = {
     "lr": [1e-4, 5e-4, 1e-3],
@@ -43,8 +43,8 @@ def test_every_search_composes_and_builds(name):
     assert search_of(name).space().names
 
 
-@pytest.mark.parametrize("name", TRAINING)
-def test_every_parameter_of_a_training_search_is_a_setting(name):
+@pytest.mark.parametrize("name", SEARCHES)
+def test_every_parameter_of_a_search_is_a_setting(name):
     search = search_of(name)
     check_space(search.space(), search.overrides)
 
@@ -86,23 +86,34 @@ def test_fixed_parameters_keep_the_configured_value():
     assert mistake.value.nearest == "gamma"
 
 
-def test_samples_stay_in_range_and_a_logarithmic_one_is_log_uniform():
-    space = Space.of(
-        {
-            "depth": {"sets": "m.depth", "low": 3, "high": 10},
-            "rate": {"sets": "m.rate", "low": 0.01, "high": 0.3, "log": True},
-        }
-    )
+def test_samples_of_the_xgboost_space_stay_in_range_and_the_learning_rate_is_log_uniform():
+    ends = {"max_depth": (3, 10), "n_estimators": (50, 500), "min_child_weight": (1, 10)}
+    ends |= {"learning_rate": (0.01, 0.3), "subsample": (0.6, 1.0), "colsample_bytree": (0.6, 1.0)}
+    space = search_of("xgboost").space()
+    assert {p.name: (p.low, p.high) for p in space.parameters} == ends
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=3))
-    drawn = []
+    drawn: dict[str, list] = {name: [] for name in ends}
     for _ in range(1000):
         trial = study.ask()
-        drawn.append([parameter.suggest(trial) for parameter in space.parameters])
-    depth, rate = (np.array(column, float) for column in zip(*drawn, strict=True))
-    assert set(depth) == set(range(3, 11))
-    assert 0.01 <= rate.min() <= rate.max() <= 0.3
+        for parameter in space.parameters:
+            drawn[parameter.name].append(parameter.suggest(trial))
+    for name, (low, high) in ends.items():
+        assert low <= min(drawn[name]) <= max(drawn[name]) <= high
+    assert set(drawn["max_depth"]) == set(range(3, 11))
+    rate = np.array(drawn["learning_rate"])
     assert kstest(np.log(rate / 0.01) / np.log(30), "uniform").pvalue > 0.01
     assert kstest((rate - 0.01) / 0.29, "uniform").pvalue < 1e-6
+
+
+def test_the_best_settings_of_a_space_with_groups_compose_to_the_same_configuration(tmp_path):
+    search = search_of("xgboost")
+    values = {"max_depth": 4, "learning_rate": 0.05, "n_estimators": 60, "subsample": 0.7, "colsample_bytree": 0.8}
+    words = [*search.overrides, "network=mlp", *search.space().overrides({**values, "min_child_weight": 2})]
+    path = best_file(tmp_path)
+    path.parent.mkdir()
+    path.write_text(experiment_text(words, tmp_path, "found"))
+    again = compose_config("train", optimised_words(str(tmp_path), ["optimised=x"]))
+    assert flat_values(again) == flat_values(compose_config("train", words))
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,12 @@ class RecentSuccess:
         return found / found.sum()
 
     def update(self, scores: np.ndarray) -> None:
-        """Take in (M, N) scores of rows in the order in which they became known; NaN says nothing of a member."""
+        """Take in (M, N) scores of rows in the order in which they became known.
+
+        A member without an answer (NaN) is taken to have done as well as the others on average: it neither
+        gains nor loses on them.
+        """
         for of_row in scores.T:
-            self.scores = self.forgetting * self.scores + np.nan_to_num(of_row)
+            there = np.isfinite(of_row)
+            usual = of_row[there].mean() if there.any() else 0.0
+            self.scores = self.forgetting * self.scores + np.where(there, of_row, usual)

@@ -23,7 +23,7 @@ class Outcome:
 
 def attempt(objective: Objective, trial: TrialRun, log: Path) -> Outcome:
     """Run `objective` on `trial`; what it prints is added to the file `log`, and where it breaks, why."""
-    with _told_to(log):
+    with told_to(log):
         try:
             return Outcome("done", dict(objective(trial)))
         except GivenUp:
@@ -39,7 +39,8 @@ def attempt(objective: Objective, trial: TrialRun, log: Path) -> Outcome:
 
 
 @contextlib.contextmanager
-def _told_to(log: Path) -> Iterator[None]:
+def told_to(log: Path) -> Iterator[None]:
+    """What the block prints is added to the file `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         yield

@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 
 from regimegym.common.errors import RunError
-from regimegym.training.compose import changed_values, chosen_options, compose_config
+from regimegym.training.compose import changed_values, chosen_options, compose_config, nested
+from regimegym.training.sweeps.space import override_text
 
 NAME = "best"
 GROUP = "experiment"
@@ -28,14 +29,14 @@ def experiment_text(overrides: Sequence[str], folder: Path, said: str) -> str:
     """
     options = chosen_options("train", overrides)
     defaults = chosen_options("train", [])
-    chosen = {group: name for group, name in options.items() if name != defaults.get(group) and group != GROUP}
-    words = [f"{group}={name}" for group, name in chosen.items()]
+    # Groups inside others (predictor@predictors.xgboost) come with those.
+    chosen = {group: options[group] for group in defaults if group != GROUP and options[group] != defaults[group]}
+    words = [f"{group}={override_text(name)}" for group, name in chosen.items()]
     values = changed_values(compose_config("train", overrides), compose_config("train", words))
     body: dict[str, Any] = {}
     if chosen:
         body["defaults"] = [{f"override /{group}": name} for group, name in chosen.items()]
-    for key, value in values.items():
-        _put(body, key, value)
+    body |= nested(values)
     lines = ["# @package _global_", f"# regime-gym train optimised={folder}", f"# {said}"]
     return "\n".join(lines) + "\n" + yaml.safe_dump(body, sort_keys=False, allow_unicode=True)
 
@@ -63,10 +64,3 @@ def optimised_words(folder: str, overrides: Sequence[str]) -> list[str]:
         raise RunError("two-experiments", f"optimised={folder} is an experiment itself", found=other)
     rest = [word for word in overrides if not word.startswith("optimised=")]
     return [f"hydra.searchpath=[file://{Path(folder).absolute()}]", f"{GROUP}={NAME}", *rest]
-
-
-def _put(body: dict[str, Any], key: str, value: Any) -> None:
-    *path, last = key.split(".")
-    for name in path:
-        body = body.setdefault(name, {})
-    body[last] = value

@@ -47,7 +47,7 @@ class SweepResult(NamedTuple):
 
     Attributes:
         rows: best first, those without a score last.
-        best: numbers of the best trial, or of the Pareto front.
+        best: number of the best trial, or of the Pareto front, the best by the first objective first.
         importance: share of each parameter in what changed the first objective; may be empty.
         deflated_sharpe: probability that the best trial's Sharpe ratio is above 0 once the trials are counted.
         n_counted: trials that it counts: this sweep's, or all that the ledger knows of these data.
@@ -98,7 +98,8 @@ def sort_rows(rows: list[Row], objectives: Mapping[str, str]) -> list[Row]:
 def gather(study: Study, settings: SearchSettings, ledger_trials: int = 0) -> SweepResult:
     """Everything the study knows; `ledger_trials` are all trials on these data, earlier sweeps included."""
     rows = sort_rows([row_of(trial, settings.objectives) for trial in study.trials()], settings.objectives)
-    best = [trial.number for trial in study.best()]
+    front = {trial.number for trial in study.best()}
+    best = [row.number for row in rows if row.number in front]
     n_counted = max(ledger_trials, sum(row.state in ("complete", "pruned") for row in rows))
     deflated = NAN
     if best:

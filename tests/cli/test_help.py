@@ -1,0 +1,27 @@
+"""`--help` of the commands that are configured: the groups with their options, the settings with their values."""
+
+import pytest
+from test_configs import CONF
+
+from regimegym.cli.main import main
+
+
+def help_of(command, capsys) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["train", "sweep"])
+def test_help_shows_every_group_with_its_options_and_the_settings(command, capsys):
+    said = help_of(command, capsys)
+    assert said.startswith(f"regime-gym {command}: GROUP=OPTION")
+    for group in ("agent", "data", "search"):
+        options = ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
+        assert f"\n{group}: {options}\n" in said
+    assert "regime-gym completion bash" in said
+
+
+def test_help_shows_values(capsys):
+    assert "total_steps: 50000" in help_of("train", capsys)

@@ -1,0 +1,100 @@
+"""Searches with Ray Tune on a local cluster: a worker is killed, settings change while agents learn."""
+
+import re
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+ray = pytest.importorskip("ray", reason="needs the extra ray")
+psutil = pytest.importorskip("psutil")
+
+from regimegym.common.errors import ConfigError  # noqa: E402
+from regimegym.training.compose import compose_config  # noqa: E402
+from regimegym.training.ledger import Ledger  # noqa: E402
+from regimegym.training.preparation import Job  # noqa: E402
+from regimegym.training.sweeps.cluster import cluster  # noqa: E402
+from regimegym.training.sweeps.settings import SearchSettings  # noqa: E402
+from regimegym.training.sweeps.tune import run_on_cluster  # noqa: E402
+from regimegym.training.sweeps.tune_settings import ClusterSettings  # noqa: E402
+from regimegym.training.trainer import train  # noqa: E402
+
+WORDS = [
+    "data.n_bars=1600",
+    "env.episode.length=64",
+    "trainer.total_steps=6000",
+    "trainer.n_accounts=4",
+    "trainer.validate_every=1000",
+    "network=mlp",
+    "trainer.gate=null",
+    "evaluation.random_accounts=3",
+    "evaluation.intervals.n_resamples=200",
+    "agent.learning_starts=64",
+]
+SPACE = {"gamma": {"sets": "agent.gamma", "values": [0.9, 0.95]}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _local_cluster():
+    with cluster(None):
+        yield
+
+
+def on_cluster(folder: Path, scheduler: str, n_trials: int, space=SPACE, **settings):
+    search = SearchSettings(space, sampler="random", warm_up_looks=1)
+    return run_on_cluster(folder, search, ClusterSettings(scheduler, **settings), n_trials, WORDS, 1, lambda line: None)
+
+
+def looks_of(folder: Path, number: int) -> list[int]:
+    """Looks at validation that a trial told of, in order, over all its attempts."""
+    text = (folder / "logs" / f"{number}.txt").read_text()
+    return [int(look) for look in re.findall(r"^look (\d+) at step", text, re.MULTILINE)]
+
+
+def kill_a_trial_after_its_second_look(folder: Path, killed: list[int]) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if list(folder.glob("tune/*/checkpoint_000001/place.json")):
+            workers = [
+                p for p in psutil.Process().children(recursive=True) if "ImplicitFunc" in p.name() + str(p.cmdline())
+            ]
+            for worker in workers:
+                killed.append(worker.pid)
+                worker.kill()
+            return
+        time.sleep(0.02)
+
+
+def test_a_killed_worker_costs_one_interval_and_no_result(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    killed: list[int] = []
+    killer = threading.Thread(target=kill_a_trial_after_its_second_look, args=(tmp_path / "s", killed))
+    killer.start()
+    found = on_cluster(tmp_path / "s", "asha", 1)
+    killer.join()
+    assert killed
+    (row,) = found.rows
+    assert row.state == "complete"
+    words = [*WORDS, "random_seed=1", f"agent.gamma={row.parameters['gamma']}"]
+    whole = train(compose_config("train", words), words, Job(0, tmp_path / "whole"))
+    assert row.values == {"log_return": whole}
+    looks = looks_of(tmp_path / "s", row.number)
+    assert set(looks) == {1, 2, 3, 4, 5}  # the sixth is at the end
+    assert len(looks) <= 6
+    fingerprint = row.metrics["fingerprint"]
+    assert Ledger(tmp_path / "runs" / "ledger.jsonl").count_looks(fingerprint, (0, 2**62)) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"objectives": {"sharpe_ratio": "maximize"}}, "by validation log return alone"),
+        ({"seeds_per_trial": 2}, "is one training"),
+    ],
+)
+def test_a_search_that_the_scheduler_cannot_work_on_is_refused(words, said, tmp_path):
+    search = SearchSettings(SPACE, sampler="random", **words)
+    with pytest.raises(ConfigError, match=said):
+        run_on_cluster(tmp_path / "s", search, ClusterSettings("asha"), 1, WORDS, 1, lambda line: None)
+    assert not (tmp_path / "s").exists()

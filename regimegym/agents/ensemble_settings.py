@@ -28,8 +28,6 @@ class EnsembleSettings(EnhancedDQNSettings):
 
     name: ClassVar[str] = "ensemble"
 
-    learning: str = "sampled"
-
     mode: str = "mixture"
     switch_margin: float = 0.1
     switch_dwell: int = 5

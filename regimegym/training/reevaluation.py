@@ -9,6 +9,7 @@ from rich.console import Console
 from regimegym.common.checks import check_choice, check_flag
 from regimegym.common.errors import ConfigError, RunError
 from regimegym.evaluate.evaluation import evaluate_policy
+from regimegym.evaluate.report_content import ReportContext
 from regimegym.evaluate.settings import EvaluationSettings
 from regimegym.evaluate.suite import SuiteSettings
 from regimegym.training.experiment import interval_of
@@ -16,7 +17,7 @@ from regimegym.training.ledger import LEDGER, Ledger
 from regimegym.training.outcome import report_context, summary_block, write_outcome
 from regimegym.training.run_folder import RunFolder
 from regimegym.training.sb3_baseline import saved_sb3
-from regimegym.training.subject import open_subject
+from regimegym.training.subject import Subject, open_subject
 from regimegym.training.suite_outcome import render_suite, run_suites, write_suite
 from regimegym.training.summary import render_evaluation
 from regimegym.training.wiring import build
@@ -36,40 +37,22 @@ def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
     Raises:
         RegimeGymError: no run, a damaged one, other data or features; nothing is written then.
     """
-    names = _run_names(config)
-    check_choice("part", config.part, PARTS)
-    check_flag("with_layers", config.with_layers)
-    suite: SuiteSettings | None = None if config.get("suite") is None else build(config.suite)
-    if suite is None and len(names) > 1:
-        raise ConfigError("several-runs", "several runs are compared in a suite", needed="suite=default")
-    subject = open_subject(names[0], config)
+    subjects, suite = _open_subjects(config)
+    subject = subjects[0]
     evaluation: EvaluationSettings = build(subject.config.evaluation)
     rules = subject.rules(evaluation)
-    policy = subject.trader.policy(subject.market.bars.symbol)
     interval = interval_of(subject.tape, subject.rows)
     ledger, fingerprint = Ledger(LEDGER), subject.market.bars.fingerprint
     looks = None if subject.part == "validation" else ledger.count_looks(fingerprint, interval)
     found = evaluate_policy(
-        policy, subject.tape, subject.settings, subject.rows, subject.part, subject.card.random_seed, subject.label,
-        evaluation, rules, saved_sb3(subject.run),
+        subject.trader.policy(subject.market.bars.symbol), subject.tape, subject.settings, subject.rows, subject.part,
+        subject.card.random_seed, subject.label, evaluation, rules, saved_sb3(subject.run),
     )  # fmt: skip
-    suites = None
-    if suite is not None:
-        others = [open_subject(name, config) for name in names[1:]]
-        suites = run_suites([subject, *others], suite, rules)
+    suites = None if suite is None else run_suites(subjects, suite, rules)
     target = RunFolder.create(None, subject.part, datetime.now().astimezone(), root=subject.run.path / "evaluations")
     if looks is not None:
         ledger.record_look(fingerprint, interval, str(target.path))
-    context = report_context(
-        subject.run,
-        subject.market.bars,
-        subject.card,
-        settings=OmegaConf.to_container(subject.config),
-        looks=looks,
-        trials=ledger.count_trials(fingerprint),
-        validation=None,
-        commands=[("Evaluate again", shlex.join(["regime-gym", "evaluate", *overrides]))],
-    )
+    context = _context(subject, overrides, looks, ledger.count_trials(fingerprint))
     write_outcome(target, [found], context)
     console = Console(highlight=False)
     render_evaluation(summary_block(found), str(target.path), console, found.labels)
@@ -77,6 +60,31 @@ def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
         content = write_suite(target, suites, context, evaluation.verdict.least_break_even)
         render_suite(content, str(target.path), console)
     return target
+
+
+def _open_subjects(config: DictConfig) -> tuple[list[Subject], SuiteSettings | None]:
+    """The runs that are named, the first is the one evaluated, and the suite, if any, that all go through."""
+    names = _run_names(config)
+    check_choice("part", config.part, PARTS)
+    check_flag("with_layers", config.with_layers)
+    suite: SuiteSettings | None = None if config.get("suite") is None else build(config.suite)
+    if suite is None and len(names) > 1:
+        raise ConfigError("several-runs", "several runs are compared in a suite", needed="suite=default")
+    return [open_subject(name, config) for name in names], suite
+
+
+def _context(subject: Subject, overrides: list[str], looks: int | None, trials: int) -> ReportContext:
+    """What the report says of the run around the results."""
+    return report_context(
+        subject.run,
+        subject.market.bars,
+        subject.card,
+        settings=OmegaConf.to_container(subject.config),
+        looks=looks,
+        trials=trials,
+        validation=None,
+        commands=[("Evaluate again", shlex.join(["regime-gym", "evaluate", *overrides]))],
+    )
 
 
 def _run_names(config: DictConfig) -> list[str]:

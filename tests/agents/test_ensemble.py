@@ -16,7 +16,7 @@ from regimegym.common.errors import ConfigError
 from regimegym.common.policy import TapePolicy
 
 MLP = NetworkSettings(kind="mlp", feature_width=16, memory_width=16, head_width=16, dropout=0.0)
-QUICK = EnsembleSettings(learning_starts=64, batch_size=16, buffer_size=2000)
+QUICK = EnsembleSettings(learning="sampled", learning_starts=64, batch_size=16, buffer_size=2000)
 
 
 def planted_tape(n: int = 1200):
@@ -34,7 +34,7 @@ def planted_tape(n: int = 1200):
 def trained():
     """An ensemble that has learned the planted market."""
     settings = EnsembleSettings(
-        learning_starts=200, batch_size=64, gamma=0.5, updates_per_bar=0.25, weight_decay=0.01,
+        learning="sampled", learning_starts=200, batch_size=64, gamma=0.5, updates_per_bar=0.25, weight_decay=0.01,
         epsilon_end=0.3, regime_loss_weight=1.0, member_loss_weight=1.0, learning_rate=3e-3, final_learning_rate=3e-4,
     )  # fmt: skip
     env = TinyVecEnv(planted_tape(), n_envs=8, window=4)
@@ -83,7 +83,7 @@ def test_the_mixture_reaches_the_known_q_of_a_tiny_market():
     growth = np.exp(0.01 * np.arange(300))
     env = TinyVecEnv(make_tape(growth, np.ones((300, 1)), np.zeros(300), 1), n_envs=8, window=2, length=20)
     settings = EnsembleSettings(
-        learning_starts=100, batch_size=32, gamma=0.8, tau=0.05, weight_decay=0.0,
+        learning="sampled", learning_starts=100, batch_size=32, gamma=0.8, tau=0.05, weight_decay=0.0,
         scale_rewards=False, epsilon_end=0.5, updates_per_bar=0.25,
     )  # fmt: skip
     model = EnsembleTrader(env, settings, replace(MLP, feature_width=32, memory_width=32), 1).learn(4000)

@@ -19,6 +19,7 @@ from regimegym.agents.networks.settings import NetworkSettings
 from regimegym.agents.policy import EnhancedDQNPolicyAdapter
 from regimegym.envs.sb3_vec_env import TradingVecEnv
 from regimegym.envs.settings import EnvSettings, EpisodeSettings
+from regimegym.envs.trading_env import TradingEnv
 from regimegym.evaluate.rollout import rollout
 from regimegym.features.splits import RowRange
 from regimegym.training.benchmarks.env_benchmark import NOT_INSTALLED
@@ -44,7 +45,7 @@ class TrainSizes:
         full_steps: environment steps for which the full network is trained before it is measured.
         updates: timed gradient steps of each precision, of `wide_batch` transitions.
         agreement_rows: bars on which both precisions are asked for the best action.
-        cached_bars, stepwise_bars: bars walked with a table of encodings and without one.
+        cached_bars, stepwise_bars: bars walked with a table of encodings, and by hand.
     """
 
     steps: int = 20_000
@@ -67,7 +68,8 @@ class TrainBenchmark:
         ours, peer: CPU-seconds of the two trainings; `peer` None where it is missing, and why.
         float32, bf16: CPU-seconds of a gradient step of the full network.
         agreement: share of bars on which both precisions of a trained network choose alike.
-        cached, stepwise: CPU-seconds per bar of an evaluation.
+        cached: CPU-seconds per bar of a rollout, its table of encodings included.
+        stepwise: the same of the policy asked for one window after the other in a loop over TradingEnv.step.
         lstm: time and memory of the full network's LSTM by layers and width.
     """
 
@@ -216,23 +218,28 @@ def greedy_agreement(model: EnhancedDQN, n_rows: int) -> float:
     return float((exact == rounded).double().mean())
 
 
-class _Windowed:
-    """The same policy without its table: `rollout` shows it a window at every bar."""
-
-    def __init__(self, policy: EnhancedDQNPolicyAdapter) -> None:
-        self.act = policy.act
-
-
 def _evaluation_seconds(model: EnhancedDQN, sizes: TrainSizes) -> tuple[float, float]:
-    """CPU-seconds per bar with a table of encodings, and window by window."""
+    """CPU-seconds per bar of a rollout from a table of encodings, and of one environment that is stepped by hand."""
     market = Sizes()
     tape = random_tape(sizes.cached_bars + market.window, market.n_features)
     settings = EnvSettings(episode=EpisodeSettings(window=market.window))
     policy = EnhancedDQNPolicyAdapter(model.policy)
     start = market.window
 
-    def walk(asked: Any, n_bars: int) -> float:
-        return _seconds(lambda: rollout(asked, tape, settings, RowRange(start, start + n_bars))) / n_bars
+    def walk(n_bars: int) -> float:
+        return _seconds(lambda: rollout(policy, tape, settings, RowRange(start, start + n_bars))) / n_bars
 
-    walk(policy, 64)
-    return walk(policy, sizes.cached_bars), walk(_Windowed(policy), sizes.stepwise_bars)
+    walk(64)
+    env = TradingEnv(random_tape(market.n_bars, market.n_features), settings)
+    by_hand = _seconds(partial(_step_by_hand, policy, env, sizes.stepwise_bars))
+    return walk(sizes.cached_bars), by_hand / sizes.stepwise_bars
+
+
+def _step_by_hand(policy: EnhancedDQNPolicyAdapter, env: TradingEnv, n_bars: int) -> None:
+    """Show the policy the window of one environment, bar by bar, as one would who has only gymnasium's interface."""
+    observation, _ = env.reset(seed=RANDOM_SEED)
+    for _ in range(n_bars):
+        decision, _ = policy.act({key: value[None] for key, value in observation.items()})
+        observation, _, terminated, truncated, _ = env.step(int(decision.action[0]))
+        if terminated or truncated:
+            observation, _ = env.reset()

@@ -28,7 +28,7 @@ def _ratios(benchmark: TrainBenchmark) -> Table:
     b = benchmark
     _add(table, "DQN with an MLP / SB3's DQN", b.ours, b.peer, 1.7)
     _add(table, "full network, bf16 / float32", b.bf16, b.float32, 1.9)
-    _add(table, "a bar of evaluation, table / windows", b.cached, b.stepwise, 20.0)
+    _add(table, "a bar of evaluation, table / by hand", b.cached, b.stepwise, 20.0)
     verdict = "pass" if b.agreement >= 0.99 else "MISS"
     table.add_row("greedy agreement of bf16", percent(b.agreement), "", "", "≥ 99 %", verdict)
     return table

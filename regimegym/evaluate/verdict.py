@@ -31,6 +31,7 @@ STAMPS = {
     "promising": "Promising, not proven",
     "better": "Better than the baselines",
 }
+HUGE = 1e9  # per cent; from here on with an exponent
 UNKNOWN_CHECKS = {
     "scenario_test": "the scenario test is significant after Holm",
     "deflated_sharpe": "the Sharpe ratio survives deflation by the number of trials",
@@ -203,6 +204,8 @@ def percent(fraction: float, digits: int = 1) -> str:
         return "–"
     shown = round(100.0 * fraction, digits)
     sign = "+" if shown > 0 else "−" if shown < 0 else ""
+    if abs(shown) >= HUGE:
+        return f"{sign}{abs(shown):.1e} %"
     return f"{sign}{abs(shown):,.{digits}f} %"
 
 

@@ -14,7 +14,7 @@ from regimegym.common.checks import check_at_least, check_choice, check_positive
 from regimegym.common.errors import ConfigError
 from regimegym.common.plain import plain
 
-BENCHMARKS = ("curriculum", "envs", "features", "rare", "replay", "supervised", "sweep", "train", "worlds")
+BENCHMARKS = ("curriculum", "envs", "evaluate", "features", "rare", "replay", "supervised", "sweep", "train", "worlds")
 
 
 def run(words: list[str]) -> None:
@@ -74,6 +74,11 @@ def _measure(options: argparse.Namespace, told: Callable[[str], None]) -> tuple[
 
         staged = benchmark_curriculum(options.seeds, options.bars, options.jobs, on_progress=told)
         return staged, curriculum_table(staged)
+    if options.benchmark == "evaluate":
+        from regimegym.training.benchmarks.evaluate_benchmark import benchmark_evaluate, evaluate_table
+
+        evaluated = benchmark_evaluate(options.repeats, on_progress=told)
+        return evaluated, evaluate_table(evaluated)
     if options.benchmark == "supervised":
         from regimegym.training.benchmarks.supervised_benchmark import benchmark_supervised, supervised_table
 

@@ -36,6 +36,7 @@ STAMPS = {
     "promising": "Promising, not proven",
     "better": "Better than the baselines",
 }
+HUGE = 1e9  # per cent; from here on with an exponent
 
 
 @dataclass(frozen=True)
@@ -247,6 +248,8 @@ def percent(fraction: float, digits: int = 1) -> str:
         return "–"
     shown = round(100.0 * fraction, digits)
     sign = "+" if shown > 0 else "−" if shown < 0 else ""
+    if abs(shown) >= HUGE:
+        return f"{sign}{abs(shown):.1e} %"
     return f"{sign}{abs(shown):,.{digits}f} %"
 
 

@@ -6,13 +6,19 @@ An undefined value is NaN or None; a percentage has a space before its sign.
 import math
 
 UNDEFINED = "–"
+HUGE = 1e9
 MINUS = "\N{MINUS SIGN}"
 
 
 def number(value: float | None, digits: int = 2, signed: bool = False) -> str:
-    """`value` with `digits` decimals and thousands separators; infinite and NaN are undefined."""
+    """`value` with `digits` decimals and thousands separators; infinite and NaN are undefined.
+
+    From 10⁹ on it is written with an exponent, which is never wider than a column: 3.1e+24.
+    """
     if value is None or not math.isfinite(value):
         return UNDEFINED
+    if abs(value) >= HUGE:
+        return (f"{value:+.1e}" if signed else f"{value:.1e}").replace("-", MINUS)
     text = f"{value:+,.{digits}f}" if signed and round(value, digits) else f"{value:,.{digits}f}"
     if not round(value, digits):
         text = text.lstrip("-")

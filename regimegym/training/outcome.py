@@ -126,7 +126,9 @@ def gate_words(gate: Gate | None) -> str:
 def summary_block(found: Evaluation) -> Block:
     """The rows of the summary in the terminal."""
     intervals = {
-        key: (as_return(interval.low), as_return(interval.high)) for key, interval in found.intervals.log_return.items()
+        key: (as_return(interval.low), as_return(interval.high))
+        for key, interval in found.intervals.log_return.items()
+        if key != "hindsight"  # it knows this very path: resampling it means nothing
     }
     return Block(found.part.capitalize(), period(found.agent.timestamps), found.metrics, intervals)
 

@@ -54,7 +54,7 @@ def test_bench_alone_measures_the_environments_with_the_defaults(measured, tmp_p
     [
         (
             ["env"],
-            "'benchmark' must be one of curriculum, envs, features, rare, replay, supervised, train, worlds, got 'env'",
+            "'benchmark' must be one of curriculum, envs, evaluate, features, rare, replay, supervised",
         ),
         (["--repeats", "0"], "'--repeats' must be a whole number ≥ 1, got 0"),
         (["--seconds", "-1"], "'--seconds' must be > 0, got -1.0"),

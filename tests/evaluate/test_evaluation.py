@@ -21,13 +21,16 @@ from regimegym.evaluate.cost_curve import break_even, break_even_words, scaled_c
 from regimegym.evaluate.evaluation import evaluate_policy
 from regimegym.evaluate.intervals import Interval, IntervalSettings
 from regimegym.evaluate.metrics import METRICS
+from regimegym.evaluate.report.build import render_report
 from regimegym.evaluate.report_content import ReportContext, costs_words, to_report, warnings_of
 from regimegym.evaluate.report_series import drawn_fills, regime_spans
 from regimegym.evaluate.rollout import rollout
 from regimegym.evaluate.rules import Flat
 from regimegym.evaluate.settings import EvaluationSettings
+from regimegym.evaluate.verdict import percent as verdict_percent
 from regimegym.features.durations import timeframe_words
 from regimegym.features.splits import RowRange
+from regimegym.training.formatting import number, percent
 
 ROWS = RowRange(40, 2740)
 SETTINGS = EnvSettings()
@@ -207,6 +210,17 @@ def test_the_report_says_where_the_result_came_from(evaluation, report):
     assert report["trade_statistics"]["n"] == evaluation.metrics["agent"]["closed_trades"]
     assert report["trade_statistics"]["win_rate"] == evaluation.metrics["agent"]["win_rate"]
     assert {"worst_regime", "worst_month", "break_even"} <= {one["key"] for one in report["weaknesses"]}
+
+
+def test_a_ceiling_beyond_all_measure_is_still_written():
+    """Hindsight over decades multiplies the money by more than any number has digits for."""
+    tape = random_tape(4_000, 2, volatility=0.05)
+    found = evaluate_policy(TabledWindowPolicy(), tape, SETTINGS, RowRange(40, 4_000), "test", 1, evaluation=QUICK)
+    assert found.metrics["hindsight"]["total_return"] > 1e30
+    assert "e+" in render_report(to_report(found))
+    assert "e+" in percent(found.metrics["hindsight"]["total_return"], signed=True)
+    assert number(-3.14e24) == "−3.1e+24"
+    assert verdict_percent(3.14e24) == "+3.1e+26 %"
 
 
 def test_other_policies_are_compared_on_equal_terms(tape, evaluation):

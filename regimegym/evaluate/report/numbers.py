@@ -13,6 +13,7 @@ from typing import TypeGuard
 
 DASH = "–"
 MINUS = "−"
+HUGE = 1e12
 NO_BREAK = "\u00a0"
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -23,9 +24,14 @@ def is_defined(value: float | None) -> TypeGuard[float]:
 
 
 def number(value: float | None, digits: int = 2, signed: bool = False) -> str:
-    """`value` with `digits` decimals and commas between thousands; `signed` adds a plus."""
+    """`value` with `digits` decimals and commas between thousands; `signed` adds a plus.
+
+    From 10¹² on (hindsight over decades) it is written with an exponent: 3.1e+24.
+    """
     if not is_defined(value):
         return DASH
+    if abs(value) >= HUGE:
+        return f"{MINUS if value < 0 else '+' if signed else ''}{abs(value):.1e}"
     # Ties go away from zero, as in JavaScript's toFixed.
     size = Decimal(abs(value)).quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP)
     sign = "" if size == 0 else MINUS if value < 0 else "+" if signed else ""

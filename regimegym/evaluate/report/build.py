@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Template
 
 from regimegym.common.errors import MachineError, RunError
-from regimegym.evaluate.report import headings, sections, summary, tables
+from regimegym.evaluate.report import evidence, headings, sections, summary, tables
 from regimegym.evaluate.report.figures import chart_data, embed_json
 from regimegym.evaluate.report.numbers import words
 from regimegym.evaluate.report.reading import Report
@@ -107,8 +107,8 @@ def _texts(report: Report) -> dict[str, str]:
         "month_table": sections.month_table(report),
         "scenario_section": sections.scenario_section(report),
         "walk_forward_section": sections.walk_forward_section(report),
-        "statistics_section": sections.statistics_section(report),
-        "calibration_section": sections.calibration_section(report),
+        "statistics_section": evidence.statistics_section(report),
+        "calibration_section": evidence.calibration_section(report),
     }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from regimegym.evaluate.report import headings, sections, summary
+from regimegym.evaluate.report import evidence, headings, sections, summary
 from regimegym.evaluate.report.numbers import (
     DASH,
     NO_BREAK,
@@ -37,9 +37,9 @@ def _lines(report: Report) -> Iterator[str]:
         yield from _section(sections.scenario_heading(report), _scenario_groups(report["scenarios"]))
     yield from _section(headings.cost_heading(report), _costs(report))
     if report.get("statistics"):
-        yield from _section(sections.statistics_heading(report["statistics"]), _path(report["statistics"]["path"]))
+        yield from _section(evidence.statistics_heading(report["statistics"]), _path(report["statistics"]["path"]))
     if report.get("calibration"):
-        yield from _section(sections.calibration_heading(report["calibration"]), ())
+        yield from _section(evidence.calibration_heading(report["calibration"]), ())
     yield from _section("What speaks against it", (f"- **{a}** {b}" for a, b in summary.weaknesses(report)))
     yield from _section("Repeat it", _commands(report))
 

@@ -6,13 +6,14 @@ share one thinned time axis that keeps every bucket's worst drawdown and the las
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from regimegym.common.plain import plain
 from regimegym.common.regimes import REGIMES, Regime
+from regimegym.common.seeding import generator
 from regimegym.envs.settings import AccountSettings
 from regimegym.evaluate.breakdowns import per_month, pnl_parts, pnl_parts_by_regime
 from regimegym.evaluate.cost_curve import break_even_words
@@ -25,8 +26,12 @@ from regimegym.evaluate.report_series import (
     regime_spans,
     regime_words,
 )
+from regimegym.evaluate.report_statistics import (
+    scenario_statistics,
+    statistics_content,
+)
 from regimegym.evaluate.trajectory import downsample
-from regimegym.evaluate.verdict import Evidence, as_return, percent
+from regimegym.evaluate.verdict import Evidence, as_return, judge, percent
 from regimegym.features.durations import timeframe_words
 
 FORMAT_VERSION = 1
@@ -54,6 +59,8 @@ class ReportContext:
         run_card: nested settings, versions and seeds, shown as they are.
         commands: (label, command) pairs to repeat or go on.
         warnings: said by the run itself.
+        scenarios: content of scenarios.json. calibration: of report_calibration. walk_forward: of its folds.
+            look_ahead: `found`, `columns`, `cuts` and `changed` of the audit. Each None where not measured.
     """
 
     source: str = ""
@@ -68,12 +75,18 @@ class ReportContext:
     run_card: Mapping[str, Any] = field(default_factory=dict)
     commands: Sequence[tuple[str, str]] = ()
     warnings: Sequence[str] = ()
+    scenarios: Mapping[str, Any] | None = None
+    calibration: Mapping[str, Any] | None = None
+    walk_forward: Mapping[str, Any] | None = None
+    look_ahead: Mapping[str, Any] | None = None
 
 
 def to_report(evaluation: Evaluation, context: ReportContext | None = None) -> dict[str, Any]:
     """The whole content of report.json, JSON-able."""
     context = context or ReportContext()
-    evidence = evaluation.evidence(context.test_looks_before)
+    draws = generator(int(context.random_seeds[0]) if context.random_seeds else 0, "report")
+    statistics = statistics_content(evaluation, context.trials_counted, draws)
+    evidence = evidence_with(evaluation.evidence(context.test_looks_before), statistics, context, draws)
     agent = evaluation.agent
     drawn = [t.equity for key, t in evaluation.trajectories.items() if key != "flat"]
     at = downsample(drawn, evaluation.evaluation.chart_points)
@@ -82,7 +95,7 @@ def to_report(evaluation: Evaluation, context: ReportContext | None = None) -> d
         "title": f"{evaluation.labels['agent']} on {evaluation.symbol} {timeframe_words(agent.timeframe_ns)}",
         "part": evaluation.part,
         "facts": _facts(evaluation, context),
-        "verdict": evaluation.verdict(context.test_looks_before).to_dict(),
+        "verdict": judge(evidence, evaluation.evaluation.verdict).to_dict(),
         "key_figures": _key_figures(evaluation),
         "metrics_meta": [{"key": key} | metric._asdict() for key, metric in METRICS.items()],
         "policies": [_policy(evaluation, key, at) for key in evaluation.trajectories],
@@ -101,20 +114,45 @@ def to_report(evaluation: Evaluation, context: ReportContext | None = None) -> d
         },
         "fills": drawn_fills(agent),
         "per_regime": _per_regime(evaluation),
+        "scenarios": context.scenarios,
+        "walk_forward": context.walk_forward,
+        "statistics": statistics,
+        "calibration": context.calibration,
+        "look_ahead": context.look_ahead,
         "cost_curve": _cost_curve(evaluation),
         "costs_paid": _costs_paid(evaluation),
         "closed_trades": _closed_trades(evaluation),
         "trade_statistics": evaluation.trades,
-        "per_month": [{"month": month} | row for month, row in per_month(agent).items()],
+        "per_month": _per_month(evaluation),
         "pnl_parts": pnl_parts(agent)._asdict(),
         "pnl_parts_by_regime": {name: parts._asdict() for name, parts in pnl_parts_by_regime(agent).items()},
-        "weaknesses": [asdict(one) for one in evaluation.weaknesses],
+        "weaknesses": _weaknesses(evaluation, context),
         "shrinkage": _shrinkage(evaluation, context.validation),
         "warnings": [*context.warnings, *warnings_of(evidence, context)],
         "run_card": dict(context.run_card),
         "commands": [{"label": label, "command": command} for label, command in context.commands],
     }
     return plain(content)
+
+
+def evidence_with(
+    evidence: Evidence, statistics: dict[str, Any], context: ReportContext, draws: np.random.Generator
+) -> Evidence:
+    """`evidence` with what statistics, scenarios and the audit add; the scenario statistics join `statistics`."""
+    statistics["scenarios"] = None if context.scenarios is None else scenario_statistics(context.scenarios, draws)
+    if context.trials_counted is not None:
+        evidence = replace(evidence, deflated_sharpe=statistics["trials"]["deflated_sharpe"])
+    if context.look_ahead is not None:
+        evidence = replace(evidence, look_ahead=bool(context.look_ahead["found"]))
+    if statistics["scenarios"] is None:
+        return evidence
+    held = next(one for one in statistics["scenarios"]["against"] if one["key"] == "buy_and_hold")
+    return replace(
+        evidence,
+        scenario_gap=Interval(held["difference"], held["low"], held["high"]),
+        scenario_p=held["p_holm"],
+        n_scenarios=statistics["scenarios"]["n_scenarios"],
+    )
 
 
 def _bounds(interval: Interval) -> dict[str, float]:
@@ -341,6 +379,22 @@ def _closed_trades(evaluation: Evaluation) -> dict[str, float]:
         "profit_factor": metrics["profit_factor"],
         "average_bars": metrics["average_bars_held"],
     }
+
+
+def _per_month(evaluation: Evaluation) -> list[dict[str, Any]]:
+    held = per_month(evaluation.trajectories["buy_and_hold"])
+    return [
+        {"month": month, **row, "buy_and_hold_log_return": held[month]["log_return"]}
+        for month, row in per_month(evaluation.agent).items()
+    ]
+
+
+def _weaknesses(evaluation: Evaluation, context: ReportContext) -> list[dict[str, Any]]:
+    """What was found weak on this part, then in the scenarios."""
+    found = [asdict(one) for one in evaluation.weaknesses]
+    keys = {one["key"] for one in found}
+    elsewhere = [] if context.scenarios is None else context.scenarios["weaknesses"]
+    return [*found, *(one for one in elsewhere if one["key"] not in keys)]
 
 
 def _shrinkage(evaluation: Evaluation, validation: Mapping[str, float] | None) -> dict[str, float] | None:

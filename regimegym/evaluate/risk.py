@@ -172,7 +172,8 @@ def _shortfall_test(
     """Ratio of loss to forecast on breaches, and the one-sided bootstrap p-value of its excess over 0."""
     if len(losses) == 0:
         return NAN, NAN
-    ratio = float(losses.mean() / shortfall.mean())
+    ratio = float(losses.mean() / shortfall.mean()) if shortfall.mean() > 0.0 else NAN
+    losses, shortfall = losses[shortfall > 0.0], shortfall[shortfall > 0.0]  # no loss was forecast after flat bars
     if len(losses) < 5:
         return ratio, NAN
     excess = losses / shortfall - 1.0

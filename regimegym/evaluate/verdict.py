@@ -1,10 +1,14 @@
 """The verdict: a stamp and three sentences by fixed rules, each of them a check that is shown.
 
-Rules of the stamps that can be reached with one path (worst first):
+Rules of the stamps, worst first:
 
+- Look-ahead found: the audit found a column that changes with the future.
 - Worse than doing nothing: the whole interval of the agent's log return lies below 0 (flat).
 - Promising, not proven: the whole strict interval of the log return lies above 0, so does the
   whole strict interval of the paired difference to buy and hold, and the agent traded often enough.
+- Better than the baselines: all of that, and the scenario test against buy and hold is significant after
+  Holm, the deflated Sharpe ratio reaches its threshold, the agent ends above the best simple rule, survives
+  twice the costs, and the look-ahead audit ran and found nothing.
 - Not distinguishable: everything else.
 
 The strict intervals have the verdict's own level (99 %), not the shown one (95 %): block bootstrap
@@ -13,8 +17,8 @@ that falls fast (so that buy and hold is beaten by all of them) 95 % intervals w
 4 to 8 % of the cases, where 2.5 % are promised. With a dozen trades even 99 % intervals were
 above 0 in 6 %: too few independent positions to resample, hence the least number of trades.
 
-"Look-ahead found" and "Better than the baselines" need the look-ahead audit, the scenario test
-and the deflated Sharpe ratio; until they are measured their checks are unknown.
+What was not measured (scenarios and audit need `evaluate … suite=…`) is an unknown check, and an unknown check
+keeps the best stamp away.
 """
 
 import math
@@ -24,6 +28,7 @@ from typing import Literal
 from regimegym.common.checks import check_at_least, check_between, check_not_negative
 from regimegym.evaluate.intervals import Interval
 
+PROMISING = ("above_flat", "above_buy_and_hold", "enough_trades")  # the others make it "Better"
 STAMPS = {
     "look_ahead": "Look-ahead found",
     "worse_than_nothing": "Worse than doing nothing",
@@ -32,11 +37,6 @@ STAMPS = {
     "better": "Better than the baselines",
 }
 HUGE = 1e9  # per cent; from here on with an exponent
-UNKNOWN_CHECKS = {
-    "scenario_test": "the scenario test is significant after Holm",
-    "deflated_sharpe": "the Sharpe ratio survives deflation by the number of trials",
-    "no_look_ahead": "the look-ahead audit found nothing",
-}
 
 
 @dataclass(frozen=True)
@@ -48,18 +48,24 @@ class VerdictSettings:
         least_trades: executed trades below which nothing is called promising.
         least_break_even: multiple of the assumed costs that the agent should survive.
         least_years: length of the part below which its shortness is named, years.
+        scenario_p: p-value after Holm of the scenario test below which it is significant.
+        least_deflated_sharpe: probability that the Sharpe ratio, deflated by the trials, is above 0.
     """
 
     level: float = 0.99
     least_trades: int = 30
     least_break_even: float = 2.0
     least_years: float = 1.0
+    scenario_p: float = 0.05
+    least_deflated_sharpe: float = 0.95
 
     def __post_init__(self) -> None:
         check_between("level", self.level, 0.5, 0.999)
         check_at_least("least_trades", self.least_trades, 0)
         check_not_negative("least_break_even", self.least_break_even)
         check_not_negative("least_years", self.least_years)
+        check_between("scenario_p", self.scenario_p, 0.0, 1.0)
+        check_between("least_deflated_sharpe", self.least_deflated_sharpe, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,10 @@ class Evidence:
         terminated: the agent's account was liquidated.
         optimistic_fills: orders fill at the close at which they were decided.
         test_looks_before: looks at this part before this one, None where unknown.
+        scenario_gap: mean difference to buy and hold over scenarios, with its interval; None where not measured.
+        scenario_p: its p-value after Holm over the baselines. n_scenarios: how many.
+        deflated_sharpe: probability that the true Sharpe ratio is above 0, given the trials; NaN where unknown.
+        look_ahead: whether the audit found a column that knows the future; None where it did not run.
     """
 
     log_return: Interval
@@ -97,6 +107,11 @@ class Evidence:
     terminated: bool = False
     optimistic_fills: bool = False
     test_looks_before: int | None = None
+    scenario_gap: Interval | None = None
+    scenario_p: float = math.nan
+    n_scenarios: int = 0
+    deflated_sharpe: float = math.nan
+    look_ahead: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -147,12 +162,14 @@ def judge(evidence: Evidence, settings: VerdictSettings) -> Verdict:
 
 def choose_stamp(evidence: Evidence, settings: VerdictSettings) -> str:
     """Key of the stamp, by the rules at the head of this module."""
+    if evidence.look_ahead:
+        return "look_ahead"
     if evidence.log_return.high < 0.0:
         return "worse_than_nothing"
-    above_both = evidence.strict_log_return.low > 0.0 and evidence.strict_above_buy_and_hold.low > 0.0
-    if above_both and evidence.n_trades >= settings.least_trades:
-        return "promising"
-    return "not_distinguishable"
+    states = {check.key: check.state for check in _checks(evidence, settings)}
+    if any(states[key] != "yes" for key in PROMISING):
+        return "not_distinguishable"
+    return "better" if set(states.values()) == {"yes"} else "promising"
 
 
 def _checks(evidence: Evidence, settings: VerdictSettings) -> tuple[Check, ...]:
@@ -177,10 +194,37 @@ def _checks(evidence: Evidence, settings: VerdictSettings) -> tuple[Check, ...]:
                evidence.n_trades >= settings.least_trades,
                Interval(float(evidence.n_trades), nan, nan), float(settings.least_trades), "count"),
     )  # fmt: skip
-    unknown = tuple(
-        Check(key, text, "unknown", None, nan, nan, nan, nan, "ratio") for key, text in UNKNOWN_CHECKS.items()
-    )
-    return measured + unknown
+    return (*measured, _scenario_check(evidence, settings), _deflated_check(evidence, settings), _audit_check(evidence))
+
+
+def _scenario_check(evidence: Evidence, settings: VerdictSettings) -> Check:
+    text = "the scenario test against buy and hold is significant after Holm"
+    if evidence.scenario_gap is None:
+        return _unknown("scenario_test", text)
+    better = evidence.scenario_gap.value > 0.0 and evidence.scenario_p < settings.scenario_p
+    p_value = Interval(evidence.scenario_p, math.nan, math.nan)
+    return _check("scenario_test", f"{text}, p", better, p_value, settings.scenario_p, "ratio")
+
+
+def _deflated_check(evidence: Evidence, settings: VerdictSettings) -> Check:
+    text = "the Sharpe ratio survives deflation by the number of trials"
+    if math.isnan(evidence.deflated_sharpe):
+        return _unknown("deflated_sharpe", text)
+    found = Interval(evidence.deflated_sharpe, math.nan, math.nan)
+    least = settings.least_deflated_sharpe
+    return _check("deflated_sharpe", text, evidence.deflated_sharpe >= least, found, least, "ratio")
+
+
+def _audit_check(evidence: Evidence) -> Check:
+    text = "the look-ahead audit found nothing"
+    if evidence.look_ahead is None:
+        return _unknown("no_look_ahead", text)
+    nothing = Interval(math.nan, math.nan, math.nan)
+    return _check("no_look_ahead", text, not evidence.look_ahead, nothing, math.nan, "count")
+
+
+def _unknown(key: str, text: str) -> Check:
+    return Check(key, text, "unknown", None, math.nan, math.nan, math.nan, math.nan, "ratio")
 
 
 def _interval_check(key: str, text: str, interval: Interval) -> Check:
@@ -237,6 +281,10 @@ def is_it_skill(evidence: Evidence, settings: VerdictSettings) -> str:
     gap = evidence.above_buy_and_hold
     bounds = f"{100 * evidence.level:g} % interval {_log(gap.low)} to {_log(gap.high)}"
     difference = f"{_log(gap.value)} in log return ({bounds})"
+    if stamp_key == "look_ahead":
+        return (
+            "It cannot be judged: the look-ahead audit found inputs that know the future, so every figure here is void."
+        )
     if stamp_key == "worse_than_nothing":
         return (
             "No: the whole interval lies below zero, so not trading would have been better; "
@@ -247,6 +295,13 @@ def is_it_skill(evidence: Evidence, settings: VerdictSettings) -> str:
             f"It looks like it on this path: the difference to buy and hold is {difference}, and both it "
             f"and the gain over not trading exclude zero even at {100 * settings.level:g} %; "
             "one path proves nothing yet."
+        )
+    if stamp_key == "better":
+        return (
+            f"It looks like it: the difference to buy and hold is {difference}, over {evidence.n_scenarios} "
+            f"scenarios it is "
+            f"{_log(evidence.scenario_gap.value if evidence.scenario_gap else math.nan)} on average (p = "
+            f"{evidence.scenario_p:.3f} after Holm), and the Sharpe ratio survives the number of trials."
         )
     if gap.high < 0.0:
         return f"Not shown: the agent is clearly behind buy and hold, by {difference}."
@@ -274,8 +329,18 @@ def _log(value: float) -> str:
 def what_speaks_against(evidence: Evidence, settings: VerdictSettings) -> str:
     """Third sentence, never empty: the objections that hold, the gravest first."""
     found = [text for holds, text in _objections(evidence, settings) if holds]
-    unmeasured = "scenario tests, deflated Sharpe ratio and look-ahead audit are not measured"
-    text = "; ".join([*found, f"one path of one market; {unmeasured}"])
+    missing = [
+        name
+        for name, known in (
+            ("scenarios", evidence.scenario_gap is not None),
+            ("deflated Sharpe ratio", not math.isnan(evidence.deflated_sharpe)),
+            ("look-ahead audit", evidence.look_ahead is not None),
+        )
+        if not known
+    ]
+    text = "; ".join([*found, "one path of one market"])
+    if missing:
+        text += f"; not measured: {', '.join(missing)}"
     return f"{text[0].upper()}{text[1:]}."
 
 
@@ -285,6 +350,7 @@ def _objections(evidence: Evidence, settings: VerdictSettings) -> list[tuple[boo
     times = "time" if looks == 1 else "times"
     rule_gap = evidence.above_best_rule.value
     return [
+        (evidence.look_ahead is True, "inputs know the future"),
         (evidence.terminated, "the account was liquidated"),
         (math.isnan(even) and evidence.n_trades > 0, "the agent loses even without costs"),
         (
@@ -294,6 +360,14 @@ def _objections(evidence: Evidence, settings: VerdictSettings) -> list[tuple[boo
         (
             rule_gap < 0.0,
             f"a simple rule ({evidence.best_rule}) ended higher by {_log(-rule_gap)} in log return",
+        ),
+        (
+            evidence.scenario_gap is not None and not evidence.scenario_p < settings.scenario_p,
+            f"over {evidence.n_scenarios} scenarios not clearly above buy and hold (p = {evidence.scenario_p:.2f})",
+        ),
+        (
+            evidence.deflated_sharpe < settings.least_deflated_sharpe,
+            f"given the trials, the Sharpe ratio is above zero with a probability of {evidence.deflated_sharpe:.2f}",
         ),
         (evidence.n_trades < settings.least_trades, f"only {evidence.n_trades} trades were made"),
         (evidence.years < settings.least_years, f"{evidence.years:.2f} years are short"),

@@ -29,7 +29,8 @@ def family(*windows: int, more: int = 1) -> Callable[[Family], Family]:
     def register(compute: Family) -> Family:
         for window in windows:
             name = f"{compute.__name__}_{window}"
-            feature(name, warm_up=window + more - 1, memory=window + more)(partial(compute, window=window))
+            register_window = feature(name, window + more - 1, window + more, windowed=True)
+            register_window(partial(compute, window=window))
         return compute
 
     return register

@@ -1,7 +1,7 @@
 """What a feature is: a named, causal, scale-free function of what the market has shown so far."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from math import ceil, log
 from typing import Any, TypeVar
@@ -41,6 +41,10 @@ class FeatureInputs:
 
     def __len__(self) -> int:
         return len(self.bars)
+
+    def rows(self, start: int, stop: int) -> "FeatureInputs":
+        """The bars [start, stop) and their regimes, as views; nothing that was made of the others is shared."""
+        return replace(self, bars=self.bars.rows(start, stop), regimes=self.regimes.rows(start, stop))
 
     def shared(self, key: Hashable, make: Callable[[], Shared]) -> Shared:
         """What `make()` gives, made once per inputs: features share their intermediate steps.
@@ -97,6 +101,8 @@ class Feature:
             1e-9: what a stream must keep. None: all of them.
         needs: which of NEEDS the feature cannot do without.
         scale_free: whether another unit of price, or of volume, leaves it as it is.
+        windowed: whether the value at t is made of the last `memory` bars alone, bit for bit: then
+            tables are made block by block, each in the cache.
     """
 
     name: str
@@ -105,6 +111,11 @@ class Feature:
     memory: int | None = None
     needs: tuple[str, ...] = ()
     scale_free: bool = True
+    windowed: bool = False
+
+    def compute_into(self, inputs: FeatureInputs, out: np.ndarray) -> None:
+        """Write the column into `out` (T,)."""
+        out[:] = self.compute(inputs)
 
     @property
     def is_built_in(self) -> bool:
@@ -130,6 +141,7 @@ class Feature:
     def __post_init__(self) -> None:
         for need in self.needs:
             check_choice(f"needs of feature '{self.name}'", need, NEEDS)
+        assert self.memory is not None or not self.windowed
 
 
 def _functions(compute: Any) -> list[Callable[..., Any]]:
@@ -149,11 +161,12 @@ def feature(
     memory: int | None = None,
     needs: Sequence[str] = (),
     scale_free: bool = True,
+    windowed: bool = False,
 ) -> Callable[[Compute], Compute]:
     """Decorator that registers a function of FeatureInputs as the feature `name`; see Feature."""
 
     def register(compute: Compute) -> Compute:
-        FEATURES.register(name)(Feature(name, compute, warm_up, memory, tuple(needs), scale_free))
+        FEATURES.register(name)(Feature(name, compute, warm_up, memory, tuple(needs), scale_free, windowed))
         return compute
 
     return register

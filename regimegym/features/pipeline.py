@@ -19,6 +19,7 @@ OnColumn = Callable[[int, int, str], None]
 GIVEN_BY = {"others": "context.others=[FILE]", "book": "context.book=FILE", "trades": "context.trades=FILE"}
 GIVEN_BY |= {name: f"context.series={{{name}: FILE}}" for name in SERIES}
 NAMED = 4  # names in a list before it says how many more there are
+BLOCK_ROWS = 16_384  # made at a time: 128 kB a column, so that all steps of a block stay in the cache
 HASHED_ROWS = 65_536  # at a time, so that hashing takes no second table
 
 
@@ -148,23 +149,51 @@ def compute_features(inputs: FeatureInputs, settings: FeatureSettings | None = N
 
 
 def compute_columns(
-    inputs: FeatureInputs, features: Sequence[Feature], on_column: OnColumn | None = None
+    inputs: FeatureInputs,
+    features: Sequence[Feature],
+    on_column: OnColumn | None = None,
+    block_rows: int = BLOCK_ROWS,
 ) -> FeatureTable:
     """The table of these features; raises as `compute_features`, but looks for no missing inputs.
 
-    `on_column` is told how many columns are done, of how many, and the name of the next.
+    Windowed features are made first and `block_rows` at a time: the steps of a whole history would go through
+    memory, and asking the system for its pages takes as long as to compute them. `on_column` is told how many
+    columns are done, of how many, and the name of the next.
     """
     warm_up = first_known_row(inputs, features)
     values = np.empty((len(features), len(inputs)))  # a column is written in one piece
-    for i, (column, feature) in enumerate(zip(values, features, strict=True)):
-        if on_column is not None:
-            on_column(i, len(features), feature.name)
-        column[:] = feature.compute(inputs)
-        _check_finite(column[warm_up:], feature.name, warm_up)
+    columns = list(zip(values, features, strict=True))
+    tell = on_column or (lambda done, of, following: None)
+    in_blocks = [pair for pair in columns if pair[1].windowed] if len(inputs) > 2 * block_rows else []
+    for start in range(0, len(inputs) if in_blocks else 0, block_rows):
+        done = start * len(in_blocks) // len(inputs)
+        tell(done, len(columns), in_blocks[done][1].name)
+        _fill_block(in_blocks, inputs, start, min(start + block_rows, len(inputs)), warm_up)
+    for column, feature in in_blocks:
         inputs.put_column(feature.name, column)
+    made = {feature.name for _, feature in in_blocks}
+    for column, feature in columns:
+        if feature.name not in made:
+            tell(len(made), len(columns), feature.name)
+            feature.compute_into(inputs, column)
+            _check_finite(column[warm_up:], feature.name, warm_up)
+            inputs.put_column(feature.name, column)
+            made.add(feature.name)
     values[:, :warm_up] = np.nan
     names = tuple(feature.name for feature in features)
     return FeatureTable(inputs.bars.timestamps, values.T, names, warm_up)
+
+
+def _fill_block(
+    columns: Sequence[tuple[np.ndarray, Feature]], inputs: FeatureInputs, start: int, stop: int, warm_up: int
+) -> None:
+    """Write the rows [start, stop) of windowed features, from those bars and as many before as they remember."""
+    first = max(0, start + 1 - max(feature.memory or 1 for _, feature in columns))
+    part = inputs.rows(first, stop)
+    known = max(start, warm_up)
+    for column, feature in columns:
+        column[start:stop] = feature.compute(part)[start - first :]
+        _check_finite(column[known:stop], feature.name, known)
 
 
 def first_known_row(inputs: FeatureInputs, features: Sequence[Feature]) -> int:

@@ -87,13 +87,13 @@ def _height(inputs: FeatureInputs) -> np.ndarray:
     return inputs.shared("height", lambda: inputs.bars.high - inputs.bars.low)
 
 
-@feature("body", warm_up=0, memory=1)
+@feature("body", warm_up=0, memory=1, windowed=True)
 def body(inputs: FeatureInputs) -> np.ndarray:
     """(C − O)/(H − L), in [−1, 1]; 0 without a range."""
     return inputs.shared("body", lambda: ratio(inputs.bars.close - inputs.bars.open, _height(inputs), 0.0))
 
 
-@feature("upper_shadow", warm_up=0, memory=1)
+@feature("upper_shadow", warm_up=0, memory=1, windowed=True)
 def upper_shadow(inputs: FeatureInputs) -> np.ndarray:
     """(H − max(O, C))/(H − L), in [0, 1]; 0 without a range."""
     bars = inputs.bars
@@ -102,7 +102,7 @@ def upper_shadow(inputs: FeatureInputs) -> np.ndarray:
     )
 
 
-@feature("lower_shadow", warm_up=0, memory=1)
+@feature("lower_shadow", warm_up=0, memory=1, windowed=True)
 def lower_shadow(inputs: FeatureInputs) -> np.ndarray:
     """(min(O, C) − L)/(H − L), in [0, 1]; 0 without a range."""
     bars = inputs.bars
@@ -111,7 +111,7 @@ def lower_shadow(inputs: FeatureInputs) -> np.ndarray:
     )
 
 
-@feature("close_location", warm_up=0, memory=1)
+@feature("close_location", warm_up=0, memory=1, windowed=True)
 def close_location(inputs: FeatureInputs) -> np.ndarray:
     """Where the close lies between low (−1) and high (1) of its bar; 0 without a range."""
     bars = inputs.bars
@@ -146,7 +146,7 @@ def outside_share(inputs: FeatureInputs, window: int) -> np.ndarray:
     return moving_sum(outside, window) / window
 
 
-@feature("overlap", warm_up=1, memory=2)
+@feature("overlap", warm_up=1, memory=2, windowed=True)
 def overlap(inputs: FeatureInputs) -> np.ndarray:
     """Common part of this bar's and the last bar's range over their union, in [−1, 1]; 1 without a range."""
     (high, low), (before_high, before_low) = _edges(inputs)
@@ -154,7 +154,7 @@ def overlap(inputs: FeatureInputs) -> np.ndarray:
     return ratio(common, np.maximum(high, before_high) - np.minimum(low, before_low), 1.0)
 
 
-@feature("opening_gap", warm_up=60, memory=61, needs=("gaps",))
+@feature("opening_gap", warm_up=60, memory=61, needs=("gaps",), windowed=True)
 def opening_gap(inputs: FeatureInputs) -> np.ndarray:
     """ln O_t − ln C_{t−1} in deviations of 60 returns."""
     return in_deviations(inputs, log_of(inputs, "open") - shifted(log_of(inputs, "close"), 1), 60)

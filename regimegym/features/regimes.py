@@ -121,6 +121,10 @@ class Regimes:
         for array in (self.labels, self.probabilities, self.z, self.v):
             array.flags.writeable = False
 
+    def rows(self, start: int, stop: int) -> "Regimes":
+        """The regimes of the bars [start, stop), as views."""
+        return Regimes(*(array[start:stop] for array in (self.labels, self.probabilities, self.z, self.v)))
+
     @property
     def warm_up(self) -> int:
         """Number of leading rows whose regime is unknown."""

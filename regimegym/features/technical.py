@@ -120,7 +120,7 @@ def _keltner_position(inputs: FeatureInputs) -> np.ndarray:
 
 for _fast, _slow in ((5, 20), (20, 120)):
 
-    @feature(f"volatility_ratio_{_fast}_{_slow}", warm_up=_slow, memory=_slow + 1)
+    @feature(f"volatility_ratio_{_fast}_{_slow}", warm_up=_slow, memory=_slow + 1, windowed=True)
     def _volatility_ratio(inputs: FeatureInputs, fast: int = _fast, slow: int = _slow) -> np.ndarray:
         """Deviation of few over deviation of many returns; 1 where nothing moved."""
         return ratio(deviation(inputs, fast), deviation(inputs, slow), 1.0)
@@ -128,7 +128,7 @@ for _fast, _slow in ((5, 20), (20, 120)):
 
 for _lag in (1, 2, 3, 4, 5):
 
-    @feature(f"return_1_lag_{_lag}", warm_up=SCALE_BARS + _lag, memory=SCALE_BARS + _lag + 1)
+    @feature(f"return_1_lag_{_lag}", SCALE_BARS + _lag, SCALE_BARS + _lag + 1, windowed=True)
     def _lagged_return(inputs: FeatureInputs, lag: int = _lag) -> np.ndarray:
         """Log return of `lag` bars ago, in today's deviations."""
         return in_deviations(inputs, shifted(log_returns(inputs), lag), SCALE_BARS)
@@ -146,7 +146,7 @@ for _name, _warm_up, _memory in (
         return change(inputs.column(of), 5)
 
 
-@feature("trend_strength", warm_up=SCALE_BARS, memory=SCALE_BARS + 1)
+@feature("trend_strength", warm_up=SCALE_BARS, memory=SCALE_BARS + 1, windowed=True)
 def _trend_strength(inputs: FeatureInputs) -> np.ndarray:
     """|slope of log close over 14 bars|, in deviations per bar."""
     return np.abs(in_deviations(inputs, regression(inputs, 14)[0], SCALE_BARS))

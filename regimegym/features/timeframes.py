@@ -166,6 +166,11 @@ class TimeframeFeature(Feature):
         of_row = bins_of(inputs, self.minutes)[0].of_row
         return int(np.searchsorted(of_row, self.warm_up))
 
+    def compute_into(self, inputs: FeatureInputs, out: np.ndarray) -> None:
+        """As Feature, without a column between the bins and `out`."""
+        bins, on_bins = bins_of(inputs, self.minutes)
+        _spread_into(out, on_bins.column(self.of), bins.of_row)
+
     def memory_on(self, timeframe_ns: int) -> int | None:
         """Base bars that `memory` bins hold at most, and one bin more that may be open."""
         assert self.memory is not None
@@ -214,7 +219,7 @@ def _timeframe_feature(of: str, minutes: int) -> str:
     compute: Compute = partial(_on_timeframe, of=of, minutes=minutes)
     name = f"{of}_{minutes}min"
     return _register(
-        TimeframeFeature(name, compute, base.warm_up, base.memory, base.needs, base.scale_free, of, minutes)
+        TimeframeFeature(name, compute, base.warm_up, base.memory, base.needs, base.scale_free, of=of, minutes=minutes)
     )
 
 

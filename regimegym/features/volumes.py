@@ -13,13 +13,14 @@ from regimegym.features.ranges import close_location
 from regimegym.features.steps import absolute_returns, in_deviations, log_of, log_returns
 
 
-def volume_family(*windows: int, more: int = 0) -> Callable[[Family], Family]:
+def volume_family(*windows: int, more: int = 0, windowed: bool = True) -> Callable[[Family], Family]:
     """As `family`, for features that need volume."""
 
     def register(compute: Family) -> Family:
         for window in windows:
             name = f"{compute.__name__}_{window}"
-            feature(name, window + more - 1, window + more, needs=("volume",))(partial(compute, window=window))
+            register_window = feature(name, window + more - 1, window + more, ("volume",), windowed=windowed)
+            register_window(partial(compute, window=window))
         return compute
 
     return register
@@ -80,7 +81,7 @@ def money_flow_index(inputs: FeatureInputs, window: int) -> np.ndarray:
     return ratio(moving_sum(rising, window), moving_sum(moved, window), 0.5)
 
 
-@volume_family(20, more=41)
+@volume_family(20, more=41, windowed=False)  # the first close of all is its origin
 def average_price_gap(inputs: FeatureInputs, window: int) -> np.ndarray:
     """Log close less its volume-weighted mean, in deviations of 60 returns · √window."""
     logs = log_of(inputs, "close")
@@ -96,7 +97,7 @@ def volume_impact(inputs: FeatureInputs, window: int) -> np.ndarray:
     return moving_correlation(absolute_returns(inputs), inputs.bars.volume, window)
 
 
-@feature("volume_change", warm_up=20, memory=21, needs=("volume",))
+@feature("volume_change", warm_up=20, memory=21, needs=("volume",), windowed=True)
 def _volume_change(inputs: FeatureInputs) -> np.ndarray:
     """Change of the volume to the bar before over the mean of 20 bars, in [−20, 20]; 0 without volume."""
     volume = inputs.bars.volume

@@ -1,239 +1,156 @@
-"""Two or more runs side by side: what their folders say, and whether the differences mean anything.
+"""`regime-gym report runs=[A,B]`: read run folders, compare them, write and print the comparison."""
 
-Where runs went through the same suite of scenarios, the scenario is the unit of evidence; where they
-were only judged on a common stretch of bars, blocks of it are, and one path stays one path.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-import numpy as np
 import pandas as pd
+from rich.console import Console
+from rich.text import Text
 
-from regimegym.common.errors import DataError, RunError
-from regimegym.common.plain import plain
+from regimegym.common.checks import check_choice
+from regimegym.common.errors import ConfigError, RunError
 from regimegym.common.seeding import generator
-from regimegym.evaluate.ab_test import Comparison, compare_agents, holm, path_p
-from regimegym.evaluate.intervals import Interval, IntervalSettings, log_return_intervals
-from regimegym.evaluate.metrics import simple_returns
-from regimegym.evaluate.overfitting import probabilistic_sharpe_ratio
-from regimegym.evaluate.power import detectable_difference, power_statement
-from regimegym.evaluate.statistics import score_interval
-from regimegym.training.run_folder import RunFolder, read_json
+from regimegym.evaluate.comparison import ComparedRun, comparison_content
+from regimegym.evaluate.intervals import IntervalSettings
+from regimegym.evaluate.report.compare import comparison_markdown, write_comparison
+from regimegym.evaluate.report.numbers import interval, mark, number, percent
+from regimegym.training.run_folder import RUNS, RunFolder, read_json
 
-SCENARIOS = "scenarios.json"
-CALENDAR_NS = 365.25 * 86_400e9
+PARTS = ("test", "validation")
 
 
-@dataclass(frozen=True)
-class PathDifference:
-    """Two runs on the bars of `part` that both traded.
+def compare_runs(names: Sequence[str], part: str, random_seed: int) -> RunFolder:
+    """Compare the runs `names` on `part` of their data; returns the folder of the comparison.
 
-    Attributes:
-        name, other: which; `other` is the first run.
-        n_bars: common ones.
-        difference: in log return, with its bootstrap interval.
-        p_value, p_holm: of no difference, alone and with all runs compared.
-    """
-
-    name: str
-    other: str
-    part: str
-    n_bars: int
-    difference: Interval
-    p_value: float
-    p_holm: float
-
-
-@dataclass(frozen=True)
-class RunComparison:
-    """What `compare_runs` found; undefined is NaN.
-
-    Attributes:
-        names: of the runs, the first one is the reference.
-        metrics: by run and metric, of the part they were compared on.
-        part: its name.
-        paths: differences on common bars.
-        probabilistic_sharpe: by run, P(true Sharpe ratio > 0) on the common bars.
-        scenarios: differences over common scenarios; empty without.
-        scenario_names: those that all runs have, in order.
-        interquartile_mean: by run, of the log returns over seeds and scenarios; empty without.
-        detectable: by run but the first, the mean difference that these scenarios would have shown in 80 %.
-        power: one sentence.
-    """
-
-    names: list[str]
-    metrics: dict[str, dict[str, float | None]]
-    part: str
-    paths: list[PathDifference]
-    probabilistic_sharpe: dict[str, float]
-    scenarios: list[Comparison]
-    scenario_names: list[str]
-    interquartile_mean: dict[str, Interval]
-    detectable: dict[str, float]
-    power: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: intervals as {value, low, high}, undefined and infinite as null."""
-        return plain(
-            {
-                "names": self.names,
-                "part": self.part,
-                "metrics": self.metrics,
-                "paths": [{**vars(path), "difference": path.difference._asdict()} for path in self.paths],
-                "probabilistic_sharpe": self.probabilistic_sharpe,
-                "scenarios": [{**c._asdict(), "difference": c.difference._asdict()} for c in self.scenarios],
-                "scenario_names": self.scenario_names,
-                "interquartile_mean": {name: i._asdict() for name, i in self.interquartile_mean.items()},
-                "detectable": self.detectable,
-                "power": self.power,
-            }
-        )
-
-
-def compare_runs(folders: Sequence[str | Path], random_seed: int = 0, level: float = 0.95) -> RunComparison:
-    """Compare runs with the first one of them.
-
-    Args:
-        folders: run folders (metrics.json, equity.parquet), or evaluations below them; their scenarios are read
-            from scenarios.json there, else from the newest evaluation that has one.
-        random_seed: of the resampling.
-        level: of the intervals.
+    Nothing is evaluated again: what the runs left is read, so no part of the data is looked at once more.
 
     Raises:
-        RunError: fewer than two, or one without results.
-        DataError: no part, or no bars, that all of them have.
+        RunError: no run, one without results on `part`, or runs on other data. ConfigError: a run twice.
     """
-    if len(folders) < 2:
-        raise RunError("one-run", "a comparison needs two runs or more", found=f"{len(folders)}")
-    runs = [_results(Path(folder)) for folder in folders]
-    names = _names([Path(folder) for folder in folders])
-    part = _common_part([frame for _, frame in runs], names)
-    tables = _on_common_bars([frame[frame["part"] == part] for _, frame in runs], names)
-    years, paths = _paths(tables, names, part, random_seed, level)
-    scores, scenario_names = _scenario_scores([Path(folder) for folder in folders], names)
-    reference = scores.get(names[0])
-    differences = {} if reference is None else _differences(scores, names)
-    any_difference = next(iter(differences.values()), None)
-    n_bars = len(tables[0]) - 1
-    return RunComparison(
-        names,
-        {name: dict(metrics[part]["agent"]) for name, (metrics, _) in zip(names, runs, strict=True)},
-        part,
-        paths,
-        {name: probabilistic_sharpe_ratio(_returns(table)) for name, table in zip(names, tables, strict=True)},
-        [] if reference is None else compare_agents(scores, names[0], generator(random_seed, "compare"), level),
-        scenario_names,
-        {name: score_interval(own, generator(random_seed, f"iqm-{name}"), level=level) for name, own in scores.items()},
-        {name: detectable_difference(values) for name, values in differences.items()},
-        power_statement(n_bars, n_bars / years, any_difference),
+    check_choice("part", part, PARTS)
+    folders = [RunFolder.open(name) for name in names]
+    paths = [str(folder.path.resolve()) for folder in folders]
+    if len(set(paths)) < len(paths):
+        raise ConfigError("run-twice", "'runs' names a run twice", needed="every run once", found=", ".join(names))
+    fingerprint = _same_data(folders)
+    labels = _short_names([folder.path.as_posix() for folder in folders])
+    runs = [_read(folder, label, part) for folder, label in zip(folders, labels, strict=True)]
+    content = comparison_content(runs, part, fingerprint, generator(random_seed, "comparison"), IntervalSettings())
+    target = RunFolder.create(None, "comparison", datetime.now().astimezone(), root=RUNS / "comparisons")
+    target.write_json("comparison.json", content)
+    target.write_text("comparison.md", comparison_markdown(content))
+    write_comparison(content, target.path / "comparison.html")
+    _render(content, target)
+    return target
+
+
+def _same_data(folders: Sequence[RunFolder]) -> str:
+    found = [str(folder.read_manifest().get("data_fingerprint")) for folder in folders]
+    if len(set(found)) > 1:
+        raise RunError(
+            "other-data",
+            "the runs were trained on different data",
+            needed="runs of the same bars",
+            found=", ".join(f"{folder.path} {one}" for folder, one in zip(folders, found, strict=True)),
+            help=["regime-gym evaluate 'run=[RUN_A,RUN_B]' suite=worlds"],
+        )
+    return found[0]
+
+
+def _read(folder: RunFolder, label: str, part: str) -> ComparedRun:
+    results = _newest_results(folder, part)
+    if results is None:
+        raise RunError(
+            "no-results",
+            f"the run of {folder.path} has no results on its {part} part",
+            help=["regime-gym report 'runs=[…]' part=validation"] if part == "test" else [],
+        )
+    metrics, table, report = (
+        read_json(results.metrics)[part],
+        pd.read_parquet(results.equity),
+        read_json(results.report_json),
+    )
+    rows = table[table["part"] == part]
+    facts = report.get("facts", {})
+    return ComparedRun(
+        label,
+        str(facts.get("agent", "agent")),
+        int((facts.get("random_seeds") or [0])[0]),
+        rows["timestamp"].astype("datetime64[ns, UTC]").astype("int64").to_numpy(),
+        rows["agent_equity"].to_numpy(),
+        rows["buy_and_hold_equity"].to_numpy(),
+        metrics["agent"],
+        int(metrics["agent"].get("trades") or 0),
+        str(report.get("verdict", {}).get("stamp", "–")) if report.get("part") == part else "–",
+        _newest_scenarios(folder),
     )
 
 
-def _results(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
-    run = RunFolder(folder)
-    metrics = read_json(run.metrics)
-    if not metrics or not run.equity.is_file():
-        raise RunError(
-            "no-results",
-            f"'{folder}' holds no results to compare",
-            needed="metrics.json and equity.parquet, as train and evaluate write them",
-            help=[f"regime-gym evaluate run={folder}"],
-        )
-    return metrics, pd.read_parquet(run.equity, columns=["timestamp", "agent_equity", "agent_exposure", "part"])
+def _newest_results(folder: RunFolder, part: str) -> RunFolder | None:
+    """Where the newest results on `part` lie: an evaluation, or the run itself."""
+    evaluations = sorted((folder.path / "evaluations").glob("*/*"), reverse=True)
+    for one in (*map(RunFolder, evaluations), folder):
+        if part in read_json(one.metrics) and one.equity.is_file():
+            return one
+    return None
 
 
-def _names(folders: Sequence[Path]) -> list[str]:
-    """The shortest ends of the paths that tell them apart; equal paths are numbered."""
-    for n in range(1, max(len(folder.parts) for folder in folders) + 1):
-        names = ["/".join(folder.parts[-n:]) for folder in folders]
+def _newest_scenarios(folder: RunFolder) -> Mapping[str, Any] | None:
+    files = sorted((folder.path / "evaluations").glob("*/*/scenarios.json"))
+    return read_json(files[-1]) if files else None
+
+
+def _short_names(paths: Sequence[str]) -> list[str]:
+    """The ends of the paths, as long as it takes to tell them apart."""
+    parts = [path.strip("/").split("/") for path in paths]
+    for n in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(one[-n:]) for one in parts]
         if len(set(names)) == len(names):
             return names
-    return [f"{folder} ({k + 1})" for k, folder in enumerate(folders)]
+    return list(paths)
 
 
-def _common_part(frames: Sequence[pd.DataFrame], names: Sequence[str]) -> str:
-    """The part that all have, `test` before others."""
-    parts = [list(dict.fromkeys(frame["part"])) for frame in frames]
-    common = [part for part in parts[0] if all(part in others for others in parts)]
-    if not common:
-        found = "; ".join(f"{name}: {', '.join(own)}" for name, own in zip(names, parts, strict=True))
-        raise DataError("no-common-part", "the runs were judged on different parts", found=found)
-    return "test" if "test" in common else common[-1]
+def _render(content: Mapping[str, Any], target: RunFolder) -> None:
+    console = Console(highlight=False)
+    for line in comparison_lines(content):
+        console.print(line, soft_wrap=True, no_wrap=True, overflow="ignore", crop=False)
+    console.print(f"comparison  {target.path / 'comparison.html'}", soft_wrap=True)
 
 
-def _on_common_bars(frames: Sequence[pd.DataFrame], names: Sequence[str]) -> list[pd.DataFrame]:
-    """The marks that all have, by time."""
-    common = frames[0]["timestamp"]
-    for frame in frames[1:]:
-        common = common[common.isin(frame["timestamp"])]
-    if len(common) < 20:
-        spans = [f"{f['timestamp'].iloc[0]:%Y-%m-%d} … {f['timestamp'].iloc[-1]:%Y-%m-%d}" for f in frames]
-        raise DataError(
-            "no-common-bars",
-            f"the runs have {len(common)} bars in common",
-            needed="20, the same data and part",
-            found="; ".join(f"{name}: {span}" for name, span in zip(names, spans, strict=True)),
+def comparison_lines(content: Mapping[str, Any]) -> list[Text]:
+    """The comparison for the terminal."""
+    first = content["runs"][0]["name"]
+    head = f"{'run':<28}{'return':>12}{'Sharpe':>9}{'drawdown':>11}{'trades':>9}"
+    lines = [
+        Text(f"{content['part'].capitalize()}, {content['n_bars']:,} common bars, after costs", "bold"),
+        Text(head),
+    ]
+    for run in content["runs"]:
+        metrics = run["metrics"]
+        lines.append(
+            Text(
+                f"{run['name'][-27:]:<28}{percent(metrics['total_return'], 1, True):>12}"
+                f"{number(metrics['sharpe_ratio']):>9}"
+                f"{percent(metrics['max_drawdown']):>11}{number(metrics['trades'], 0):>9}"
+            )
         )
-    return [frame[frame["timestamp"].isin(common)].reset_index(drop=True) for frame in frames]
-
-
-def _returns(table: pd.DataFrame) -> np.ndarray:
-    return simple_returns(table["agent_equity"].to_numpy())
-
-
-def _paths(
-    tables: Sequence[pd.DataFrame], names: Sequence[str], part: str, random_seed: int, level: float
-) -> tuple[float, list[PathDifference]]:
-    """Length in calendar years, and each run against the first one on the common bars."""
-    logs = [np.log(np.maximum(1.0 + _returns(table), 1e-3)) for table in tables]
-    n = len(logs[0])
-    settings = IntervalSettings(level=level)
-    trades = min(int((table["agent_exposure"].diff().abs() > 0.01).sum()) for table in tables)
-    block = settings.block_length(n, trades)
-    found = []
-    for name, own in list(zip(names, logs, strict=True))[1:]:
-        _, (less,) = log_return_intervals(np.stack([own, logs[0]]), trades, settings, generator(random_seed, name))
-        p_value = path_p(own - logs[0], block, generator(random_seed, f"path-{name}"))
-        found.append(PathDifference(name, names[0], part, n, less, p_value, np.nan))
-    adjusted = holm(np.array([path.p_value for path in found]))
-    stamps = tables[0]["timestamp"]
-    years = (stamps.iloc[-1] - stamps.iloc[0]).value / CALENDAR_NS
-    return years, [PathDifference(**{**vars(p), "p_holm": float(q)}) for p, q in zip(found, adjusted, strict=True)]
-
-
-def _scenario_scores(folders: Sequence[Path], names: Sequence[str]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Log return (seeds, scenarios) by run, and the scenarios all of them have; empty where one has none."""
-    contents = [_scenarios_of(folder) for folder in folders]
-    if any(not content for content in contents):
-        return {}, []
-    by_name = [{scenario["name"]: scenario for scenario in content["scenarios"]} for content in contents]
-    common = [name for name in by_name[0] if all(name in found for found in by_name)]
-    alike = [name for name in common if len({_identity(found[name]) for found in by_name}) == 1]
-    if not alike:
-        return {}, []
-    scores = {}
-    for name, found in zip(names, by_name, strict=True):
-        columns = [[float(run["log_return"]) for run in found[scenario]["per_seed"]] for scenario in alike]
-        scores[name] = np.array(columns).T
-    return scores, alike
-
-
-def _identity(scenario: dict[str, Any]) -> tuple:
-    """What makes two scenarios of one name the same: their bars and costs."""
-    return tuple(scenario.get(key) for key in ("symbol", "start_ms", "end_ms", "n_bars", "cost_multiple", "delay"))
-
-
-def _scenarios_of(folder: Path) -> dict[str, Any]:
-    if (folder / SCENARIOS).is_file():
-        return read_json(folder / SCENARIOS)
-    found = sorted((folder / "evaluations").glob(f"**/{SCENARIOS}"), key=lambda path: path.stat().st_mtime_ns)
-    return read_json(found[-1]) if found else {}
-
-
-def _differences(scores: dict[str, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:
-    """By run but the first, mean over seeds minus that of the first, per scenario."""
-    first = scores[names[0]].mean(axis=0)
-    return {name: scores[name].mean(axis=0) - first for name in names[1:]}
+    lines.append(Text(""))
+    for row in content["against"]:
+        marked = mark(row["low"], row["high"], 0.0)
+        lines.append(
+            Text(
+                f"{first} − {row['key']}: {number(row['difference'], 3, True)} in log return "
+                f"({interval(row['low'], row['high'], 'log', True)} {marked}, p = {number(row['p_holm'], 3)} after "
+                f"Holm)"
+            )
+        )
+    scenarios = content["scenarios"] or {"n_scenarios": 0, "against": []}
+    lines += [
+        Text(
+            f"over {scenarios['n_scenarios']} scenarios {first} − {row['key']}: {number(row['difference'], 3, True)} "
+            f"(p = {number(row['p_holm'], 3)} after Holm, better in {percent(row['improvement'], 0)})"
+        )
+        for row in scenarios["against"]
+    ]
+    return lines

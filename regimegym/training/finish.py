@@ -18,7 +18,7 @@ from regimegym.training.callback import TrainingCallback
 from regimegym.training.compared import compared_settings
 from regimegym.training.decision_layers import describe_layers, fit_layers
 from regimegym.training.ledger import LEDGER, Ledger
-from regimegym.training.outcome import gate_words, report_context, summary_block, write_outcome
+from regimegym.training.outcome import calibration_of, gate_words, report_context, summary_block, write_outcome
 from regimegym.training.preparation import Training, device_of, write_manifest
 from regimegym.training.sb3_baseline import train_sb3
 from regimegym.training.summary import RunSummary, render_summary
@@ -48,7 +48,9 @@ def finish(training: Training, callback: TrainingCallback, board: Board) -> floa
         for part, part_rows in rows.items()
     ]
     describe_layers(folder, experiment, rows, device)
-    context = _context(training, card, found, looks, ledger.count_trials(fingerprint))
+    last = list(rows.values())[-1]
+    calibration = calibration_of(policy, card, experiment.tape, last, experiment.settings.account)
+    context = _context(training, card, found, looks, ledger.count_trials(fingerprint), calibration)
     write_outcome(folder, found, context)
     for part in found:
         board.equity_image(
@@ -76,7 +78,12 @@ def record_trial(training: Training, score: float) -> None:
 
 
 def _context(
-    training: Training, card: ModelCard, found: Sequence[Evaluation], looks: int | None, trials: int
+    training: Training,
+    card: ModelCard,
+    found: Sequence[Evaluation],
+    looks: int | None,
+    trials: int,
+    calibration: dict[str, Any] | None,
 ) -> ReportContext:
     """What the report says about the run itself."""
     bars = training.experiment.market.bars
@@ -91,7 +98,9 @@ def _context(
         commands=[
             ("Train again", shlex.join(["regime-gym", "train", *training.overrides])),
             ("Evaluate again", f"regime-gym evaluate run={training.folder.path}"),
+            ("Go through the scenarios", f"regime-gym evaluate run={training.folder.path} suite=default"),
         ],
+        calibration=calibration,
     )
 
 

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: metrics.json, equity.parquet, report.json, report.html."""
+"""What an evaluation leaves behind: metrics.json, equity.parquet, and the report as HTML, Markdown and JSON."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -9,11 +9,18 @@ import pandas as pd
 
 from regimegym.agents.card import ModelCard
 from regimegym.agents.gate import Gate
+from regimegym.common.policy import Policy
+from regimegym.envs.settings import AccountSettings
 from regimegym.evaluate.evaluation import Evaluation
 from regimegym.evaluate.report.build import write_report
-from regimegym.evaluate.report_content import ReportContext, as_return, to_report
+from regimegym.evaluate.report.markdown import report_markdown
+from regimegym.evaluate.report.reading import Report
+from regimegym.evaluate.report_calibration import calibration_content
+from regimegym.evaluate.report_content import ReportContext, as_return, one_way_cost, to_report
 from regimegym.evaluate.trajectory import to_frame
 from regimegym.features.bars import NS_PER_SECOND, Bars
+from regimegym.features.splits import RowRange
+from regimegym.features.tape import MarketTape
 from regimegym.training.run_folder import RunFolder, refused_by_machine
 from regimegym.training.summary import Block
 
@@ -26,8 +33,13 @@ def write_outcome(folder: RunFolder, evaluations: Sequence[Evaluation], context:
     """
     folder.write_json(folder.metrics.name, {found.part: found.metrics for found in evaluations})
     _write_equity(folder, evaluations)
-    report = to_report(evaluations[-1], context)
+    write_reports(folder, to_report(evaluations[-1], context))
+
+
+def write_reports(folder: RunFolder, report: Report) -> None:
+    """The same content three times: report.json, report.md, report.html. Raises MachineError."""
     folder.write_json(folder.report_json.name, report)
+    folder.write_text(folder.report_md.name, report_markdown(report))
     write_report(report, folder.report_html)
 
 
@@ -53,6 +65,8 @@ def report_context(
     trials: int,
     validation: Mapping[str, float] | None,
     commands: Sequence[tuple[str, str]],
+    calibration: Mapping[str, Any] | None = None,
+    look_ahead: Mapping[str, Any] | None = None,
 ) -> ReportContext:
     """What the report says about the run itself.
 
@@ -62,6 +76,7 @@ def report_context(
         trials: configurations scored on validation so far.
         validation: the agent's validation metrics, to show the shrinkage; None without.
         commands: (label, command) pairs to paste.
+        calibration, look_ahead: what was measured of them; None where nothing was.
     """
     return ReportContext(
         source=bars.source,
@@ -85,7 +100,18 @@ def report_context(
             "manifest": folder.read_manifest(),
         },
         commands=commands,
+        calibration=calibration,
+        look_ahead=look_ahead,
     )
+
+
+def calibration_of(
+    policy: Policy, card: ModelCard, tape: MarketTape, rows: RowRange, account: AccountSettings
+) -> dict[str, Any] | None:
+    """How the policy's values and its regime detector were met on `rows`; None where it states neither."""
+    if not card.n_actions:
+        return None
+    return calibration_content(policy, tape, rows, card.window, card.roles(), one_way_cost(account))
 
 
 def gate_words(gate: Gate | None) -> str:

@@ -1,6 +1,7 @@
 """Look again at a trained run: on its own test or validation part, or on data it never saw."""
 
 import shlex
+from dataclasses import replace
 from datetime import datetime
 
 from omegaconf import DictConfig, OmegaConf
@@ -14,7 +15,8 @@ from regimegym.evaluate.settings import EvaluationSettings
 from regimegym.evaluate.suite import SuiteSettings
 from regimegym.training.experiment import interval_of
 from regimegym.training.ledger import LEDGER, Ledger
-from regimegym.training.outcome import report_context, summary_block, write_outcome
+from regimegym.training.outcome import calibration_of, report_context, summary_block, write_outcome
+from regimegym.training.quick_audit import quick_audit
 from regimegym.training.run_folder import RunFolder
 from regimegym.training.sb3_baseline import saved_sb3
 from regimegym.training.subject import Subject, open_subject
@@ -52,13 +54,15 @@ def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
     target = RunFolder.create(None, subject.part, datetime.now().astimezone(), root=subject.run.path / "evaluations")
     if looks is not None:
         ledger.record_look(fingerprint, interval, str(target.path))
-    context = _context(subject, overrides, looks, ledger.count_trials(fingerprint))
+    context = _context(subject, overrides, looks, ledger.count_trials(fingerprint), suite is not None)
+    if suites is not None:
+        scenarios = write_suite(target, suites, context, evaluation.verdict.least_break_even)
+        context = replace(context, scenarios=scenarios)
     write_outcome(target, [found], context)
     console = Console(highlight=False)
     render_evaluation(summary_block(found), str(target.path), console, found.labels)
-    if suites is not None:
-        content = write_suite(target, suites, context, evaluation.verdict.least_break_even)
-        render_suite(content, str(target.path), console)
+    if context.scenarios is not None:
+        render_suite(context.scenarios, str(target.path), console)
     return target
 
 
@@ -73,8 +77,9 @@ def _open_subjects(config: DictConfig) -> tuple[list[Subject], SuiteSettings | N
     return [open_subject(name, config) for name in names], suite
 
 
-def _context(subject: Subject, overrides: list[str], looks: int | None, trials: int) -> ReportContext:
+def _context(subject: Subject, overrides: list[str], looks: int | None, trials: int, with_audit: bool) -> ReportContext:
     """What the report says of the run around the results."""
+    policy = subject.trader.policy(subject.market.bars.symbol)
     return report_context(
         subject.run,
         subject.market.bars,
@@ -84,6 +89,8 @@ def _context(subject: Subject, overrides: list[str], looks: int | None, trials: 
         trials=trials,
         validation=None,
         commands=[("Evaluate again", shlex.join(["regime-gym", "evaluate", *overrides]))],
+        calibration=calibration_of(policy, subject.card, subject.tape, subject.rows, subject.settings.account),
+        look_ahead=quick_audit(subject.config) if with_audit else None,
     )
 
 

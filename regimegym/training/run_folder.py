@@ -37,6 +37,7 @@ class RunFolder:
         self.equity = self.path / "equity.parquet"
         self.report_html = self.path / "report.html"
         self.report_json = self.path / "report.json"
+        self.report_md = self.path / "report.md"
         self.sb3_baseline = self.path / "baselines" / "sb3_dqn"
         self.scenarios_json = self.path / "scenarios.json"
         self.model = self.path / "model"

@@ -189,3 +189,37 @@ def test_numbers_are_written_with_a_true_minus_and_undefined_as_a_dash():
 def test_wrong_thresholds_are_named():
     with pytest.raises(ConfigError, match="'least_trades' must be a whole number ≥ 0, got -1"):
         VerdictSettings(least_trades=-1)
+
+
+BEST = replace(
+    GOOD, scenario_gap=Interval(0.1, 0.02, 0.2), scenario_p=0.01, n_scenarios=30, deflated_sharpe=0.97, look_ahead=False
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "stamp"),
+    [
+        pytest.param({}, "better", id="everything is met"),
+        pytest.param({"look_ahead": True}, "look_ahead", id="the audit found something"),
+        pytest.param({"look_ahead": None}, "promising", id="no audit"),
+        pytest.param({"scenario_gap": None}, "promising", id="no scenarios"),
+        pytest.param({"scenario_p": 0.05}, "promising", id="scenarios not significant"),
+        pytest.param({"scenario_gap": Interval(-0.1, -0.2, -0.02)}, "promising", id="scenarios significantly worse"),
+        pytest.param({"deflated_sharpe": 0.949}, "promising", id="too many trials"),
+        pytest.param({"deflated_sharpe": float("nan")}, "promising", id="trials unknown"),
+        pytest.param({"break_even": 1.99}, "promising", id="costs"),
+        pytest.param({"above_best_rule": Interval(-0.01, -0.1, 0.1)}, "promising", id="a simple rule is better"),
+        pytest.param({"n_trades": 3}, "not_distinguishable", id="never better than its own path"),
+    ],
+)
+def test_the_best_stamp_needs_every_rule(change, stamp):
+    verdict = judge(replace(BEST, **change), SETTINGS)
+    assert verdict.stamp_key == stamp
+    assert all(text for _, text in verdict.sentences)
+
+
+def test_what_was_not_measured_is_said():
+    assert "not measured: scenarios, deflated Sharpe ratio, look-ahead audit" in what_speaks_against(GOOD, SETTINGS)
+    assert "not measured" not in what_speaks_against(BEST, SETTINGS)
+    assert "knows" not in what_speaks_against(BEST, SETTINGS)
+    assert what_speaks_against(replace(BEST, look_ahead=True), SETTINGS).startswith("Inputs know the future")

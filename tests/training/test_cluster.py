@@ -1,5 +1,6 @@
 """Searches with Ray Tune on a local cluster: a worker is killed, settings change while agents learn."""
 
+import json
 import re
 import threading
 import time
@@ -84,6 +85,20 @@ def test_a_killed_worker_costs_one_interval_and_no_result(tmp_path, monkeypatch)
     assert len(looks) <= 6
     fingerprint = row.metrics["fingerprint"]
     assert Ledger(tmp_path / "runs" / "ledger.jsonl").count_looks(fingerprint, (0, 2**62)) == 0
+
+
+def test_a_population_takes_over_weights_and_changes_its_settings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    space = {"learning_rate": {"sets": "agent.learning_rate", "low": 1e-5, "high": 1e-2, "log": True}}
+    found = on_cluster(tmp_path / "s", "pbt", 2, space, perturbation_looks=3, cpus_per_trial=0.5)
+    assert [row.state for row in found.rows] == ["complete", "complete"]
+    assert found.best == [found.rows[0].number]
+    history = [
+        json.loads(line)
+        for file in (tmp_path / "s").glob("tune/pbt_global.txt")
+        for line in file.read_text().splitlines()
+    ]
+    assert history, "no trial took over the weights of another"
 
 
 @pytest.mark.parametrize(

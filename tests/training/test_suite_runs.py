@@ -2,6 +2,7 @@
 
 import json
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 from fresh_run import make_run
@@ -83,3 +84,43 @@ def test_a_mistake_ends_with_one_message_and_nothing_is_written(runs, folder, ca
     assert main(["evaluate", *words]) == 2
     assert text in capsys.readouterr().err
     assert sorted(runs[0].folder.path.rglob("*")) == before
+
+
+def test_the_report_joins_what_was_measured_last_and_looks_at_nothing(runs, folder):
+    before = (runs[0].folder.path.parent / "ledger.jsonl").read_text()
+    assert main(["report", "run=runs/a"]) == 0
+    report = json.loads(runs[0].folder.report_json.read_text())
+    assert report["scenarios"]["suite"] is not None
+    assert report["look_ahead"]["found"] is False
+    assert report["statistics"]["scenarios"] is None or report["statistics"]["scenarios"]["n_scenarios"] >= 6
+    page = runs[0].folder.report_html.read_text()
+    for anchor in ("scenarios", "statistics", "calibration"):
+        assert f'<section id="{anchor}">' in page
+    assert runs[0].folder.report_md.read_text().startswith("# ")
+    assert (runs[0].folder.path.parent / "ledger.jsonl").read_text() == before
+
+
+def test_runs_are_compared_on_the_bars_that_both_traded(runs, folder, capsys):
+    assert main(["evaluate", "run=runs/b"]) == 0
+    capsys.readouterr()
+    assert main(["report", "runs=[runs/a,runs/b]"]) == 0
+    said = capsys.readouterr().out
+    (target,) = Path("runs/comparisons").glob("*/*")
+    content = json.loads((target / "comparison.json").read_text())
+    assert [run["name"] for run in content["runs"]] == ["a", "b"]
+    assert [row["key"] for row in content["against"]] == ["b", "buy and hold"]
+    gap = content["runs"][0]["metrics"]["log_return"] - content["runs"][1]["metrics"]["log_return"]
+    assert content["against"][0]["difference"] == pytest.approx(gap, abs=1e-9)
+    assert content["equity"]["a"][-1] == pytest.approx(content["runs"][0]["metrics"]["total_return"] + 1, abs=1e-6)
+    assert "a − b" in said
+    page = (target / "comparison.html").read_text()
+    assert "https:" not in page
+    assert "default-src 'none'" in page
+    assert (target / "comparison.md").exists()
+
+
+def test_a_comparison_needs_two_runs_of_the_same_bars(runs, capsys):
+    assert main(["report", "runs=[runs/a]"]) == 2
+    assert main(["report", "runs=[runs/a,runs/a]"]) == 2
+    assert main(["report", "runs=[runs/a,runs/b]", "part=training"]) == 2
+    assert "names a run twice" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Template
 
 from regimegym.common.errors import MachineError, RunError
-from regimegym.evaluate.report import headings, summary, tables
+from regimegym.evaluate.report import headings, sections, summary, tables
 from regimegym.evaluate.report.figures import chart_data, embed_json
 from regimegym.evaluate.report.numbers import words
 from regimegym.evaluate.report.reading import Report
@@ -34,8 +34,11 @@ def write_report(report: Report, path: Path) -> None:
         RunError: the content has another format version.
         MachineError: the file cannot be written.
     """
-    text = render_report(report)
-    path = Path(path)
+    write_page(render_report(report), Path(path))
+
+
+def write_page(text: str, path: Path) -> None:
+    """Write one HTML file, whole or not at all. Raises MachineError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_whole(text, path)
@@ -67,11 +70,11 @@ def render_report(report: Report) -> str:
         )
     script = _script()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return Template(_part("template.html")).substitute(
+    return Template(part_of("template.html")).substitute(
         _texts(report),
         script=script,
         script_hash=f"sha256-{digest}",
-        style=_part("style.css"),
+        style=part_of("style.css"),
         data=embed_json(chart_data(report)),
     )
 
@@ -100,12 +103,19 @@ def _texts(report: Report) -> dict[str, str]:
         "cost_table": tables.cost_table(report),
         "weaknesses": summary.weakness_list(summary.weaknesses(report)),
         "run_card": tables.run_card(report),
+        "navigation": sections.navigation(report),
+        "month_table": sections.month_table(report),
+        "scenario_section": sections.scenario_section(report),
+        "walk_forward_section": sections.walk_forward_section(report),
+        "statistics_section": sections.statistics_section(report),
+        "calibration_section": sections.calibration_section(report),
     }
 
 
 def _script() -> str:
-    return "(() => {\n" + "\n".join(map(_part, SCRIPTS)) + "})();"
+    return "(() => {\n" + "\n".join(map(part_of, SCRIPTS)) + "})();"
 
 
-def _part(name: str) -> str:
+def part_of(name: str) -> str:
+    """The text of a file of this folder: template, style or script."""
     return (resources.files("regimegym.evaluate.report") / name).read_text(encoding="utf-8")

@@ -46,6 +46,9 @@ def chart_data(report: Report) -> dict[str, Any]:
             "total": report["fills"]["total"],
         },
         "costs": _costs(report["cost_curve"]),
+        "profile": _profile(report),
+        "values": _values(report),
+        "reliability": _reliability(report),
     }
 
 
@@ -70,6 +73,23 @@ def _costs(curve: Report) -> dict[str, Any]:
         "buy_and_hold": [_clean(value) for value in curve["buy_and_hold_total_return"]],
         "break_even_flat": _clean(curve["break_even_flat"]),
         "break_even_buy_and_hold": _clean(curve["break_even_buy_and_hold"]),
+    }
+
+
+def _profile(report: Report) -> dict[str, Any] | None:
+    scenarios = (report.get("statistics") or {}).get("scenarios")
+    return scenarios and scenarios["profile"]
+
+
+def _values(report: Report) -> list[dict[str, Any]] | None:
+    actions = (report.get("calibration") or {}).get("actions")
+    return actions and [{name: one[name] for name in ("label", "predicted", "realised")} for one in actions]
+
+
+def _reliability(report: Report) -> dict[str, Any] | None:
+    regimes = (report.get("calibration") or {}).get("regimes")
+    return regimes and {
+        name: {"stated": one["stated"], "happened": one["happened"]} for name, one in regimes["by_regime"].items()
     }
 
 

@@ -152,8 +152,10 @@ def cost_heading(report: Report) -> str:
 
 
 def weakness_heading(report: Report) -> str:
-    """Fall of the Sharpe ratio from validation to test, and the number of warnings."""
+    """Fall of the Sharpe ratio from validation to test, and the number of warnings and weak points."""
     warnings = plural(len(report["warnings"]), "warning") if report["warnings"] else "no warning"
+    weak = sum(one["is_weak"] for one in report.get("weaknesses") or ())
+    warnings += f", {plural(weak, 'weak point')}" if weak else ""
     shrinkage = report.get("shrinkage") or {}
     before, after = shrinkage.get("validation_sharpe"), shrinkage.get("test_sharpe")
     if not (is_defined(before) and is_defined(after)):

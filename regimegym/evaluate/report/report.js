@@ -33,6 +33,8 @@ function sample(row) {
   else add(svg, "line", {x1: 0, x2: 22, y1: 5, y2: 5, style: `stroke:var(${row.colour})`, "stroke-width": row.width, "stroke-dasharray": row.dash || "none"});
   return svg;
 }
+const FIRST = 4;  // lines that are drawn at first, and the ceiling never; the others wait in the legend
+policies.forEach((policy, i) => { if (i >= FIRST && !policy.band && policy.key !== "flat") view.hidden.add(policy.key); });
 function buildLegends() {
   for (const name in LEGENDS) for (const row of LEGENDS[name]) {
     const item = document.createElement(row.fixed ? "span" : "button"), words = document.createElement("span");
@@ -43,7 +45,7 @@ function buildLegends() {
     document.querySelector(`[data-legend=${name}]`).append(item);
     if (row.fixed) continue;
     item.type = "button";
-    item.setAttribute("aria-pressed", "true");
+    item.setAttribute("aria-pressed", !view.hidden.has(row.key));
     item.title = "Show or hide";
     item.addEventListener("click", () => {
       if (!view.hidden.delete(row.key)) view.hidden.add(row.key);
@@ -189,10 +191,64 @@ function costSpec(narrow) {
   };
 }
 
+/* Statistics and calibration: drawn where they were measured. */
+function profileSpec(narrow) {
+  const p = data.profile, xs = p.log_return, hold = policies[1];
+  return {
+    height: narrow ? 240 : 260, room: textRoom([hold.name, agent.name]), x: [xs[0], xs[xs.length - 1]], xs, y: [0, 1.04], zero: 0,
+    label: "Share of scenarios with a higher log return", xLabel: "log return of a scenario",
+    xTicks: () => niceTicks(xs[0], xs[xs.length - 1], narrow ? 4 : 7), xText: v => number(v, 2, true),
+    yTicks: () => [0, .25, .5, .75, 1], yText: v => percent(v, 0),
+    layers: [
+      {type: "line", key: "hold-profile", y: p.buy_and_hold, ...hold.line, end: hold.name},
+      {type: "line", key: "agent-profile", y: p.agent, ...agent.line, end: agent.name},
+    ],
+  };
+}
+function crossSpec(narrow, rows, words) {  // curves that do not share their x: each is laid on the common grid
+  const all = rows.flatMap(row => row.x), low = Math.min(...all), high = Math.max(...all), n = 81;
+  const xs = Array.from({length: n}, (_, i) => low + (high - low || 1) * i / (n - 1));
+  const at = row => xs.map(x => {
+    const j = row.x.findIndex(v => v >= x - 1e-12);
+    if (j < 0 || x < row.x[0] - 1e-12) return null;
+    if (j === 0) return row.y[0];
+    const f = (x - row.x[j - 1]) / (row.x[j] - row.x[j - 1] || 1);
+    return row.y[j - 1] + f * (row.y[j] - row.y[j - 1]);
+  });
+  const ys = rows.flatMap(row => row.y).concat(words.diagonal ? [] : [0]);
+  const y = words.diagonal ? [0, 1] : [Math.min(...ys) * 1.1 - 1e-9, Math.max(...ys) * 1.1 + 1e-9];
+  return {
+    height: narrow ? 250 : 270, x: [xs[0], xs[n - 1]], xs, y, zero: 0, label: words.label, xLabel: words.x,
+    xTicks: () => niceTicks(xs[0], xs[n - 1], narrow ? 4 : 7), xText: words.diagonal ? v => percent(v, 0) : v => number(v, 3, true),
+    yTicks: () => niceTicks(...y, 4), yText: v => percent(v, words.diagonal ? 0 : 2, !words.diagonal),
+    layers: [
+      ...(words.diagonal ? [{type: "line", key: "diagonal", y: xs, colour: "--other-faint", dash: "1.5 3.5", width: 1.4}] : []),
+      ...rows.map((row, i) => ({type: "line", key: `${words.diagonal}-${i}`, y: at(row), ...SHADES[i % 4]})),
+    ],
+  };
+}
+const SHADES = [["--agent", ""], ["--hold-line", ""], ["--other", "6 4"], ["--other", "1.5 3.5"]].map(([colour, dash]) => ({colour, dash, width: 1.8}));
+function legendAbove(host, names) {
+  const legend = document.createElement("div");
+  legend.className = "legend key";
+  names.forEach((name, i) => { const item = document.createElement("span"); item.append(sample(SHADES[i % 4]), name); legend.append(item); });
+  host.before(legend);
+}
+const valueRows = (data.values || []).map(row => ({name: row.label, x: row.predicted, y: row.realised}));
+const regimeRows = Object.entries(data.reliability || {}).filter(([, row]) => row.stated.length > 1).map(([name, row]) => ({name, x: row.stated, y: row.happened}));
+const valuesSpec = narrow => crossSpec(narrow, valueRows,
+  {label: "Realised return against the value that was stated", x: "value stated, unit of the training reward; tenths of the bars", diagonal: false});
+const reliabilitySpec = narrow => crossSpec(narrow, regimeRows,
+  {label: "How often the label was the regime, against the probability stated", x: "probability stated", diagonal: true});
+
 /* Start. */
 document.querySelector(".noscript").hidden = true;
-for (const [name, spec, time] of [["equity", equitySpec, true], ["drawdown", drawdownSpec, true], ["price", priceSpec, true], ["exposure", exposureSpec, true], ["costs", costSpec, false]]) {
-  charts.push({host: document.getElementById(`chart-${name}`), spec, time});
+for (const [name, spec, time] of [["equity", equitySpec, true], ["drawdown", drawdownSpec, true], ["price", priceSpec, true], ["exposure", exposureSpec, true], ["costs", costSpec, false], ["profile", profileSpec, false], ["values", valuesSpec, false], ["reliability", reliabilitySpec, false]]) {
+  if (!document.getElementById(`chart-${name}`)) continue;
+  const host = document.getElementById(`chart-${name}`), rows = {values: valueRows, reliability: regimeRows}[name];
+  if (rows && !rows.length) { host.closest("figure").hidden = true; continue; }
+  if (rows) legendAbove(host, rows.map(row => row.name));
+  charts.push({host, spec, time});
 }
 buildLegends();
 drawAll();

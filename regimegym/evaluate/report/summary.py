@@ -22,6 +22,15 @@ from regimegym.evaluate.report.numbers import (
 from regimegym.evaluate.report.reading import Report, unit_of
 
 CHECK_MARKS = {"yes": ("yes", "met"), "no": ("no", "not met"), "unknown": ("unknown", "not measured")}
+WEAKNESSES = {
+    "worst_regime": "Worst regime",
+    "worst_month": "Worst month",
+    "break_even": "Costs",
+    "turnover": "Turnover",
+    "exposure_concentration": "Exposure",
+    "action_collapse": "Actions",
+    "worst_scenario": "Worst scenario",
+}
 UNSIGNED = ("max_drawdown",)
 SIGNED_NUMBER = re.compile(r"[+−]\d[\d,.]*\d(?:\u00a0%)?")
 
@@ -181,12 +190,26 @@ def weaknesses(report: Report) -> list[tuple[str, str]]:
         f"{number(facts['years'])} years of one market: the standard error of a yearly Sharpe ratio "
         f"is about {number(error, 1)}, whatever the policy."
     )
+    weak = report.get("weaknesses") or ()
     return [
         *(("Warning", _sentence(text)) for text in report["warnings"]),
+        *((WEAKNESSES.get(one["key"], "Weak"), one["text"]) for one in weak if one["is_weak"]),
+        *_look_ahead(report.get("look_ahead")),
         *_shrinkage(report.get("shrinkage") or {}),
         ("Trials and looks", counters),
         ("Length of the record", record),
     ]
+
+
+def _look_ahead(audit: Report | None) -> list[tuple[str, str]]:
+    if not audit:
+        return []
+    what = (
+        f"{number(audit['columns'], 0)} columns at {number(audit['cuts'], 0)} cuts of {number(audit['bars'], 0)} bars"
+    )
+    if not audit["found"]:
+        return [("Look-ahead audit", f"{what}: nothing changed when only the future did.")]
+    return [("Look-ahead found", f"{what}: {', '.join(audit['changed'])} changed when only the future did.")]
 
 
 def _shrinkage(values: Report) -> list[tuple[str, str]]:

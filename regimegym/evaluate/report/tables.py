@@ -22,15 +22,18 @@ from regimegym.evaluate.report.numbers import (
 from regimegym.evaluate.report.reading import Report, agent_of, buy_and_hold_of, display_name, unit_of
 from regimegym.evaluate.report.summary import track
 
+SHOWN_POLICIES = 5
 GROUPS = {"return": "Return", "risk": "Risk", "trading": "Trading"}
 
 
-def _cell(text: str, label: str, kind: str = "") -> str:
+def cell(text: str, label: str, kind: str = "") -> str:
+    """One cell; `text` is HTML, `label` names it where rows become cards."""
     css = f' class="{kind}"' if kind else ""
     return f'<td{css} data-l="{escape(label)}">{text}</td>'
 
 
-def _table(head: list[str], rows: list[str], kind: str) -> str:
+def table(head: list[str], rows: list[str], kind: str) -> str:
+    """A table of HTML heads and rows, of the classes `kind`."""
     columns = "".join(f'<th scope="col">{text}</th>' for text in head)
     return (
         f'<div class="tw"><table class="{kind}"><thead><tr>{columns}</tr></thead>'
@@ -39,8 +42,20 @@ def _table(head: list[str], rows: list[str], kind: str) -> str:
 
 
 def metric_table(report: Report) -> str:
-    """All metrics of all policies; – where undefined, ● or ○ where an interval is known."""
+    """All metrics of all policies; – where undefined, ● or ○ where an interval is known.
+
+    As many policies as a screen holds; the others beside the agent in a table that is folded.
+    """
     policies = report["policies"]
+    first, others = policies[:SHOWN_POLICIES], [policies[0], *policies[SHOWN_POLICIES:]]
+    shown = _metrics_of(report, first)
+    if len(others) == 1:
+        return shown
+    names = ", ".join(escape(display_name(policy)) for policy in others[1:])
+    return f"{shown}<details><summary>The same for {names}</summary>{_metrics_of(report, others)}</details>"
+
+
+def _metrics_of(report: Report, policies: list[Report]) -> str:
     head = ["Metric"]
     for policy in policies:
         note = f"<small>{escape(policy['note'])}</small>" if policy["note"] else ""
@@ -53,7 +68,7 @@ def metric_table(report: Report) -> str:
             name = escape(GROUPS.get(group, str(group)))
             rows.append(f'<tr class="grp"><td colspan="{len(head)}">{name}</td></tr>')
         rows.append(_metric_row(meta, policies))
-    return _table(head, rows, "cards metrics")
+    return table(head, rows, "cards metrics")
 
 
 def _metric_row(meta: Report, policies: list[Report]) -> str:
@@ -70,7 +85,7 @@ def _metric_row(meta: Report, policies: list[Report]) -> str:
         marked = f'<span class="mk">{mark(low, high, 0.0)}</span>' if known else ""
         range_ = f"<small>{interval(low, high, unit, signed)}</small>" if known else ""
         text = f'<span class="val"><span data-metric="{place}">{text}</span>{marked}</span>{range_}'
-        cells += _cell(text, display_name(policy), "own" if policy["kind"] == "agent" else "")
+        cells += cell(text, display_name(policy), "own" if policy["kind"] == "agent" else "")
     return f"<tr>{cells}</tr>"
 
 
@@ -78,7 +93,7 @@ def difference_table(report: Report) -> str:
     """Paired differences with their intervals."""
     level = percent(report["intervals"]["level"], 0)
     head = ["Paired on the same bars", "Metric", "Difference", f"{level} interval", ""]
-    return _table(head, list(map(_difference_row, report["differences"])), "cards")
+    return table(head, list(map(_difference_row, report["differences"])), "cards")
 
 
 def _difference_row(row: Report) -> str:
@@ -87,10 +102,10 @@ def _difference_row(row: Report) -> str:
     marked = f'<span class="mk">{mark(low, high, 0.0)}</span>'
     return (
         f'<tr><th scope="row">{escape(row["label"])}</th>'
-        + _cell("log return" if is_log else "Sharpe ratio", "Metric")
-        + _cell(f"<b>{quantity(row['value'], unit, True)}</b>", "Difference")
-        + _cell(f"<span>{interval(low, high, unit, True)}{marked}</span>", "Interval", "full")
-        + _cell(track(row["value"], low, high, 0.0), "", "wide")
+        + cell("log return" if is_log else "Sharpe ratio", "Metric")
+        + cell(f"<b>{quantity(row['value'], unit, True)}</b>", "Difference")
+        + cell(f"<span>{interval(low, high, unit, True)}{marked}</span>", "Interval", "full")
+        + cell(track(row["value"], low, high, 0.0), "", "wide")
         + "</tr>"
     )
 
@@ -112,7 +127,7 @@ def regime_table(report: Report) -> str:
         "Exposure",
         "Trades",
     ]
-    return _table(head, rows, "cards regimes")
+    return table(head, rows, "cards regimes")
 
 
 def _regime_row(row: Report, reach: float) -> str:
@@ -120,15 +135,15 @@ def _regime_row(row: Report, reach: float) -> str:
     tag = f'<span class="tag {escape(row["key"])}">{escape(row["letter"])}</span>'
     return (
         f'<tr><th scope="row">{tag}{escape(row["label"])}</th>'
-        + _cell(percent(row["share"], 0), "Share of bars")
-        + _cell(number(row["n"], 0), "Bars")
-        + _cell(number(own["log_return"], 3, True), "Agent")
-        + _cell(number(other["log_return"], 3, True), "Buy and hold")
-        + _cell(f"<b>{number(gap, 3, True)}</b>", "Difference")
-        + _cell(_bar_from_zero(gap, reach), "", "wide")
-        + _cell(number(own["sharpe_ratio"]), "Sharpe")
-        + _cell(percent(own["mean_exposure"], 0), "Exposure")
-        + _cell(number(own["trades"], 0), "Trades")
+        + cell(percent(row["share"], 0), "Share of bars")
+        + cell(number(row["n"], 0), "Bars")
+        + cell(number(own["log_return"], 3, True), "Agent")
+        + cell(number(other["log_return"], 3, True), "Buy and hold")
+        + cell(f"<b>{number(gap, 3, True)}</b>", "Difference")
+        + cell(_bar_from_zero(gap, reach), "", "wide")
+        + cell(number(own["sharpe_ratio"]), "Sharpe")
+        + cell(percent(own["mean_exposure"], 0), "Exposure")
+        + cell(number(own["trades"], 0), "Trades")
         + "</tr>"
     )
 
@@ -149,9 +164,9 @@ def cost_table(report: Report) -> str:
     curve = report["cost_curve"]
     rows = [
         f'<tr{" class=here" if multiple == 1 else ""}><th scope="row">{_multiple(multiple)}</th>'
-        + _cell(percent(multiple * curve["one_way"], 3), "Cost per trade")
-        + _cell(percent(own, 1, True), "Agent")
-        + _cell(percent(other, 1, True), "Buy and hold")
+        + cell(percent(multiple * curve["one_way"], 3), "Cost per trade")
+        + cell(percent(own, 1, True), "Agent")
+        + cell(percent(other, 1, True), "Buy and hold")
         + "</tr>"
         for multiple, own, other in zip(
             curve["multiples"],
@@ -161,7 +176,7 @@ def cost_table(report: Report) -> str:
         )
     ]
     head = ["Costs", "Per trade", "Agent", escape(display_name(buy_and_hold_of(report)))]
-    return _table(head, rows, "narrow")
+    return table(head, rows, "narrow")
 
 
 def _multiple(multiple: float) -> str:
@@ -181,7 +196,7 @@ def cost_facts(report: Report) -> str:
         f"won {percent(closed['win_rate'], 0)}, profit factor {number(closed['profit_factor'])}, "
         f"{number(closed['average_bars'], 1)} bars on average"
     )
-    return _definitions(
+    return definitions(
         [
             ("Break-even against doing nothing", words(curve["break_even_flat_words"])),
             ("Break-even against buy and hold", words(curve["break_even_buy_and_hold_words"])),
@@ -191,7 +206,8 @@ def cost_facts(report: Report) -> str:
     )
 
 
-def _definitions(rows: list[tuple[str, str]]) -> str:
+def definitions(rows: list[tuple[str, str]]) -> str:
+    """A card of names and HTML texts."""
     inner = "".join(f"<div><dt>{escape(name)}</dt><dd>{text}</dd></div>" for name, text in rows)
     return f'<dl class="card">{inner}</dl>'
 
@@ -204,7 +220,7 @@ def run_card(report: Report) -> str:
         if value not in (None, {}, [])
     )
     commands = "".join(map(_command, report["commands"]))
-    return f'{_definitions(_run_facts(report))}<div class="trees">{trees}</div>{commands}'
+    return f'{definitions(_run_facts(report))}<div class="trees">{trees}</div>{commands}'
 
 
 def _run_facts(report: Report) -> list[tuple[str, str]]:

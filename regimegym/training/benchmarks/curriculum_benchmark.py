@@ -26,8 +26,8 @@ LEARNERS = {
     "ppo": ("agent=ppo",),
 }
 MARKETS = {
-    "synthetic": ("data=synthetic",),
-    "regime": ("data=world_regime", "features=trend", "reward=log_return"),
+    "synthetic": ("data=synthetic", "network=mlp"),
+    "regime": ("data=world_regime", "features=trend", "reward=log_return", "network=mlp"),
 }
 
 

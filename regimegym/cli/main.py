@@ -1,5 +1,6 @@
 """The command `regime-gym`: picks the subcommand and turns every error into one clear message."""
 
+import os
 import sys
 from importlib import import_module
 from importlib.metadata import version
@@ -23,6 +24,7 @@ COMMANDS = {
     "completion": "what bash and zsh need to complete commands and settings",
     "bench": "measured speed and memory, side by side with other projects",
 }
+NOBODY_READS = 141  # what a shell reports for a program whose pipe was closed
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 USAGE = """regime-gym {version}: a trading gym, agents that learn in it, and the evidence
@@ -53,6 +55,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with notes_on_stderr():
             return _dispatch(words)
+    except BrokenPipeError:  # `regime-gym train --help | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOBODY_READS
     except Exception as error:  # what is no mistake of the user is raised again
         mistake = config_error_from_hydra(error, words)
         if mistake is None:

@@ -1,5 +1,9 @@
 """`--help` of the commands that are configured: the groups with their options, the settings with their values."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from test_configs import CONF
 
@@ -25,3 +29,16 @@ def test_help_shows_every_group_with_its_options_and_the_settings(command, capsy
 
 def test_help_shows_values(capsys):
     assert "total_steps: 50000" in help_of("train", capsys)
+
+
+def test_a_reader_that_leaves_early_gets_no_traceback():
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "regimegym.cli.main", "train", "--help"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")

@@ -77,7 +77,7 @@ def unit_prices(inputs: FeatureInputs) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 def _zero_below(values: np.ndarray, least: float) -> np.ndarray:
     """`values` ≥ 0 with those up to `least` set to 0; NaN stays. In place."""
-    if not np.fmin.reduce(values) > least:  # seldom: it takes longer than to look
+    if not np.fmin.reduce(values, initial=np.inf) > least:  # seldom: it takes longer than to look
         values[values <= least] = 0.0
     return values
 

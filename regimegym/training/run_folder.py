@@ -22,6 +22,7 @@ from regimegym.training.formatting import size
 RUNS = Path("runs")
 MARKS = ("config.yaml", "manifest.json")
 LOCK = ".lock"
+PREDICTORS = "predictors"  # kind of a run without an agent, in its manifest
 
 
 class RunFolder:
@@ -84,7 +85,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path_or_last: str, root: Path = RUNS) -> "RunFolder":
-        """The run at a path, or with `last` the newest finished run below `root`.
+        """The run at a path, or with `last` the newest finished training of an agent below `root`.
 
         Raises:
             RunError: `no-run-folder`, with the nearest run that exists.
@@ -233,7 +234,7 @@ def _newest_finished(root: Path) -> Path:
     found = []
     for path in runs_below(root):
         manifest = read_json(path / "manifest.json")
-        if manifest.get("status") == "finished":
+        if manifest.get("status") == "finished" and manifest.get("kind") != PREDICTORS:
             found.append((str(manifest.get("started", "")), str(path), path))
     if found:
         return max(found)[2]

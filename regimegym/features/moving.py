@@ -13,7 +13,7 @@ for huge pages: a third fewer page faults over a million rows (measured).
 import numpy as np
 from numba import njit
 
-CHUNK = 512  # rows at a time
+CHUNK = 1_024  # rows at a time
 
 
 def moving_sum(values: np.ndarray, window: int) -> np.ndarray:
@@ -63,6 +63,47 @@ def _add(out: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
 def _add_to(out: np.ndarray, x: np.ndarray) -> None:
     for i in range(len(out)):  # one array less that might overlap: a case the compiler would do one by one
         out[i] += x[i]
+
+
+def moving_max(values: np.ndarray, window: int) -> np.ndarray:
+    """Largest of the last `window` values, (T,)."""
+    out = np.empty(len(values))
+    _max_into(out, values, window, 1.0)
+    return out
+
+
+def moving_min(values: np.ndarray, window: int) -> np.ndarray:
+    """Smallest of the last `window` values, (T,)."""
+    out = np.empty(len(values))
+    _max_into(out, values, window, -1.0)
+    return out
+
+
+@njit(cache=True)
+def _max_into(out: np.ndarray, values: np.ndarray, window: int, sign: float) -> None:
+    """sign · the largest of sign · values; two windows that overlap make the last step, for none counts twice."""
+    out[: window - 1] = np.nan
+    scratch = np.empty((2, CHUNK + window))
+    for start in range(window - 1, len(values), CHUNK):
+        n, size = min(CHUNK, len(values) - start), 1
+        level, spare = scratch[0, : n + window - 1], scratch[1]
+        for i in range(len(level)):
+            level[i] = sign * values[start - window + 1 + i]
+        while 2 * size <= window:
+            rest = len(level) - size
+            _larger(spare[:rest], level[:rest], level[size:])
+            level, spare = spare[:rest], level
+            size *= 2
+        part = out[start : start + n]
+        _larger(part, level[:n], level[window - size : window - size + n])
+        for i in range(n):
+            part[i] *= sign
+
+
+@njit(cache=True)
+def _larger(out: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
+    for i in range(len(out)):
+        out[i] = x[i] if x[i] > y[i] or x[i] != x[i] else y[i]  # NaN where either is
 
 
 def moving_mean_sd(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
@@ -217,41 +258,50 @@ def _correlation(out: np.ndarray, sums: np.ndarray, window: int) -> None:
         out[i] = 0.0 if still else found
 
 
-@njit(cache=True)
 def last_at_or_before(moments: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Index of the last of the sorted `edges` ≤ each of the sorted `moments`, (T,) int64; −1 before the first."""
     out = np.empty(len(moments), np.int64)
+    _last_into(out, moments, edges)
+    return out
+
+
+@njit(cache=True)
+def _last_into(out: np.ndarray, moments: np.ndarray, edges: np.ndarray) -> None:
     k = -1
     for t in range(len(moments)):
         while k + 1 < len(edges) and edges[k + 1] <= moments[t]:
             k += 1
         out[t] = k
-    return out
 
 
-def moving_regression(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Least-squares line through the last `window` values over time; three arrays (T,).
+def moving_regression(values: np.ndarray, window: int) -> tuple[np.ndarray, ...]:
+    """Least-squares line through the last `window` values over time; four arrays (T,).
 
     Returns:
-        Slope per row; R², the share of the variance that the line explains; and the last value's
-        residual over the residuals' standard deviation (ddof 0). R² and residual are 0 where the
-        values lie on one level or on the line, to within round-off (1e-9 of standard deviation).
+        Slope per row; R², the share of the variance that the line explains; the last value's
+        residual over the residuals' standard deviation (ddof 0); and the last value's distance from
+        the mean over the standard deviation. All but the slope are 0 where the values lie on one level
+        (the residual: or on the line), to within round-off (1e-9 of standard deviation).
     """
-    slope, fit, residual = np.empty(len(values)), np.empty(len(values)), np.empty(len(values))
-    _regression_into(slope, fit, residual, values, window)
-    return slope, fit, residual
+    slope, fit, residual, score = (np.empty(len(values)) for _ in range(4))
+    _regression_into(slope, fit, residual, score, values, window)
+    return slope, fit, residual, score
 
 
 @njit(cache=True, error_model="numpy")
-def _regression_into(slope: np.ndarray, fit: np.ndarray, residual: np.ndarray, values: np.ndarray, window: int) -> None:
+def _regression_into(
+    slope: np.ndarray, fit: np.ndarray, residual: np.ndarray, score: np.ndarray, values: np.ndarray, window: int
+) -> None:
     slope[: window - 1] = np.nan
     fit[: window - 1] = np.nan
     residual[: window - 1] = np.nan
+    score[: window - 1] = np.nan
     scratch = np.empty((4, 3, CHUNK + window))
     for start in range(window - 1, len(values), CHUNK):
         stop = min(start + CHUNK, len(values))
         found = _moments(scratch, values[start - window + 1 : stop], window)
         _line(slope[start:stop], fit[start:stop], residual[start:stop], found, values[start:stop], window)
+        _scores(score[start:stop], found, values[start:stop], window)
 
 
 @njit(cache=True, error_model="numpy")
@@ -274,6 +324,14 @@ def _line(
         on_line = (left <= 1e-18 * window) | (left <= 1e-12 * yy)
         end = last[i] - mean - 0.5 * (window - 1) * b
         residual[i] = 0.0 if on_line else end / np.sqrt(left * share)
+
+
+@njit(cache=True, error_model="numpy")
+def _scores(score: np.ndarray, moments: np.ndarray, last: np.ndarray, window: int) -> None:
+    share = 1.0 / window
+    for i in range(len(score)):
+        sd = np.sqrt(moments[1, i] * share)
+        score[i] = 0.0 if sd <= 1e-9 else (last[i] - moments[0, i]) / sd
 
 
 @njit(cache=True)

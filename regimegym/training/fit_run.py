@@ -42,7 +42,7 @@ from regimegym.training.ledger import LEDGER, Ledger
 from regimegym.training.manifest import build_manifest
 from regimegym.training.preparation import Job
 from regimegym.training.room import check_writable
-from regimegym.training.run_folder import PREDICTORS, RUNS, RunFolder
+from regimegym.training.run_folder import PREDICTORS, RUNS, RunFolder, check_free
 from regimegym.training.same_data import data_fingerprints
 from regimegym.training.wiring import build
 
@@ -76,6 +76,8 @@ def fit(config: DictConfig, overrides: Sequence[str], job: Job | None, say: Say)
     makers = _checked(config)
     where = config.run_dir or (None if job is None else str(job.folder))
     check_writable(Path(where or RUNS))
+    if where is not None:
+        check_free(Path(where) if job is None else Path(where) / str(job.number))
     data = fit_data(config)
     with _told(data.market.bars.symbol) as on_fit:
         found = find(config, data, on_fit)

@@ -201,7 +201,8 @@ def _new_folder(path: Path) -> Path:
             tried = path.with_name(f"{path.name}-{n}")
 
 
-def _empty_folder(path: Path) -> Path:
+def check_free(path: Path) -> None:
+    """Raise RunError `exists` or `not-empty` where an explicit folder is taken; before hours are spent on its content."""
     holds_run = any((path / mark).exists() for mark in MARKS)
     if path.exists() and not path.is_dir():
         raise _taken("not-empty", path, f"'{path}' is a file, not a folder")
@@ -209,6 +210,10 @@ def _empty_folder(path: Path) -> Path:
         raise _taken("exists", path, f"'{path}' already holds a run")
     if path.is_dir() and any(path.iterdir()):
         raise _taken("not-empty", path, f"'{path}' is not empty")
+
+
+def _empty_folder(path: Path) -> Path:
+    check_free(path)
     path.mkdir(parents=True, exist_ok=True)
     try:
         (path / LOCK).open("x").close()  # of two that start at once, one makes it

@@ -174,6 +174,14 @@ def test_mistakes_are_told_before_anything_is_computed_or_written(words, slug, t
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_that_is_taken_is_told_before_anything_is_computed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("regimegym.training.fitting.load_data", lambda config: pytest.fail("too late"))
+    (tmp_path / "mine.txt").touch()
+    assert main(["fit", "predictor=logistic", f"run_dir={tmp_path}", "figures=false"]) == 2
+    assert "run/not-empty" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
 @pytest.mark.parametrize(
     ("module", "words", "extra"),
     [("shap", ["explain=true", "figures=false"], "explain"), ("matplotlib", [], "plot")],

@@ -17,7 +17,6 @@ from regimegym.supervised.sequence.predictors import SequenceModel
 from regimegym.training.fitting import Fit, FitData
 
 ROWS = 500  # of validation that are explained, at most; SHAP needs time for each
-BACKGROUND = 100  # rows of the lesson that a forest's answers are compared with
 ALIKE = 0.95  # |correlation| from which columns are shuffled together
 REPEATS = 3
 
@@ -92,17 +91,18 @@ def _shap_of_booster(model: XGBoost, rows: np.ndarray) -> np.ndarray:
 
 
 def _shap_of_forest(model: RandomForest, lesson: Lesson, rows: np.ndarray) -> np.ndarray:
-    """Interventional SHAP values of the forest's arrays, against rows of the lesson."""
     shap = import_shap()
-    background = lesson.features[:: max(1, len(lesson) // BACKGROUND)].astype(np.float32)
-    trees = {"trees": forest_trees(model.forest)}
-    explainer = shap.TreeExplainer(trees, data=background, feature_perturbation="interventional")
+    explainer = shap.TreeExplainer({"trees": forest_trees(model.forest, lesson.features)})
     # Its own check compares with a model it knows; there is none behind the arrays.
     return np.asarray(explainer.shap_values(rows.astype(np.float32), check_additivity=False))
 
 
-def forest_trees(forest: Forest) -> list[dict[str, np.ndarray]]:
-    """Each tree as shap reads it; values are divided, so that the sum of the trees is the forest's answer."""
+def forest_trees(forest: Forest, features: np.ndarray) -> list[dict[str, np.ndarray]]:
+    """Each tree as shap reads it; values are divided, so that the sum of the trees is the forest's answer.
+
+    A node weighs as much as the share of `features` (N, F), the rows learned from, that comes by it.
+    """
+    weights = node_counts(forest, features.astype(np.float32))
     ends = [*forest.roots[1:].tolist(), len(forest.left)]
     trees = []
     for root, end in zip(forest.roots.tolist(), ends, strict=True):
@@ -116,7 +116,21 @@ def forest_trees(forest: Forest) -> list[dict[str, np.ndarray]]:
                 "features": forest.feature[nodes],
                 "thresholds": forest.threshold[nodes],
                 "values": forest.value[nodes] / len(forest.roots),
-                "node_sample_weight": np.ones(end - root),  # not used: the background says how often
+                "node_sample_weight": weights[nodes],
             }
         )
     return trees
+
+
+def node_counts(forest: Forest, features: np.ndarray) -> np.ndarray:
+    """(nodes,) float64, how many of the float32 rows (N, F) come by each node."""
+    counts = np.zeros(len(forest.left))
+    for root in forest.roots:
+        rows, nodes = np.arange(len(features)), np.full(len(features), root)
+        while len(rows):
+            np.add.at(counts, nodes, 1.0)
+            inner = forest.left[nodes] >= 0
+            rows, nodes = rows[inner], nodes[inner]
+            goes_left = features[rows, forest.feature[nodes]] <= forest.threshold[nodes]
+            nodes = np.where(goes_left, forest.left[nodes], forest.right[nodes])
+    return counts

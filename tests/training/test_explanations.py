@@ -9,7 +9,7 @@ from regimegym.supervised.lesson import Lesson
 from regimegym.supervised.predictor_set import ALWAYS
 from regimegym.supervised.registry import get_predictor
 from regimegym.supervised.signals import CrossFit, OutOfFold, Serving
-from regimegym.training.explanations import explanation_of, forest_trees, import_shap
+from regimegym.training.explanations import explanation_of, forest_trees, import_shap, node_counts
 from regimegym.training.fit_figures import attention_figure, confusion_matrix
 from regimegym.training.fitting import Fit, FitData
 
@@ -50,14 +50,20 @@ def test_the_planted_feature_counts_most(name, lesson):
 
 def test_shap_values_of_a_forest_add_up_to_its_answer(lesson):
     _, model = explained("random_forest", lesson)
-    shap = import_shap()
-    background = lesson.features[:50].astype(np.float32)
-    explainer = shap.TreeExplainer(
-        {"trees": forest_trees(model.forest)}, data=background, feature_perturbation="interventional"
-    )
+    explainer = import_shap().TreeExplainer({"trees": forest_trees(model.forest, lesson.features[:300])})
     values = explainer.shap_values(lesson.features[:9].astype(np.float32), check_additivity=False)
     whole = values.sum(axis=1) + explainer.expected_value
     np.testing.assert_allclose(whole, model.predict_proba(lesson.features[:9]), atol=1e-6)
+
+
+def test_every_row_comes_by_a_root_and_by_one_leaf_of_each_tree(lesson):
+    _, model = explained("random_forest", lesson)
+    counts = node_counts(model.forest, lesson.features.astype(np.float32))
+    assert (counts[model.forest.roots] == 400).all()
+    assert counts[model.forest.left < 0].sum() == 400 * len(model.forest.roots)
+    inner = model.forest.left >= 0
+    below = counts[model.forest.left[inner]] + counts[model.forest.right[inner]]
+    np.testing.assert_array_equal(counts[inner], below)
 
 
 def test_attention_is_a_weight_for_each_bar_of_the_window(lesson):

@@ -26,7 +26,7 @@ def moving_sum(values: np.ndarray, window: int) -> np.ndarray:
 @njit(cache=True)
 def _sum_into(out: np.ndarray, values: np.ndarray, window: int) -> None:
     out[: window - 1] = np.nan
-    scratch = np.empty((2, CHUNK + window))
+    scratch = np.empty((2, min(CHUNK, len(values)) + window))
     for start in range(window - 1, len(values), CHUNK):
         stop = min(start + CHUNK, len(values))
         n = stop - start + window - 1
@@ -83,7 +83,7 @@ def moving_min(values: np.ndarray, window: int) -> np.ndarray:
 def _max_into(out: np.ndarray, values: np.ndarray, window: int, sign: float) -> None:
     """sign · the largest of sign · values; two windows that overlap make the last step, for none counts twice."""
     out[: window - 1] = np.nan
-    scratch = np.empty((2, CHUNK + window))
+    scratch = np.empty((2, min(CHUNK, len(values)) + window))
     for start in range(window - 1, len(values), CHUNK):
         n, size = min(CHUNK, len(values) - start), 1
         level, spare = scratch[0, : n + window - 1], scratch[1]
@@ -117,7 +117,7 @@ def moving_mean_sd(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndar
 def _mean_sd_into(mean: np.ndarray, sd: np.ndarray, values: np.ndarray, window: int) -> None:
     mean[: window - 1] = np.nan
     sd[: window - 1] = np.nan
-    scratch, share = np.empty((4, 2, CHUNK + window)), 1.0 / window
+    scratch, share = np.empty((4, 2, min(CHUNK, len(values)) + window)), 1.0 / window
     for start in range(window - 1, len(values), CHUNK):
         n = min(CHUNK, len(values) - start)
         found = _moments(scratch, values[start - window + 1 : start + n], window)
@@ -192,7 +192,11 @@ def moving_shape(values: np.ndarray, sd: np.ndarray, window: int) -> tuple[np.nd
 def _shape_into(skew: np.ndarray, kurtosis: np.ndarray, values: np.ndarray, sd: np.ndarray, window: int) -> None:
     skew[: window - 1] = np.nan
     kurtosis[: window - 1] = np.nan
-    power, level, spare = np.empty((4, CHUNK + window)), np.empty(CHUNK + window), np.empty(CHUNK + window)
+    power, level, spare = (
+        np.empty((4, min(CHUNK, len(values)) + window)),
+        np.empty(min(CHUNK, len(values)) + window),
+        np.empty(min(CHUNK, len(values)) + window),
+    )
     sums = np.empty((4, CHUNK))
     for start in range(window - 1, len(values), CHUNK):
         n = min(CHUNK, len(values) - start)
@@ -231,8 +235,12 @@ def moving_correlation(x: np.ndarray, y: np.ndarray, window: int) -> np.ndarray:
 @njit(cache=True, error_model="numpy")
 def _correlation_into(out: np.ndarray, x: np.ndarray, y: np.ndarray, window: int) -> None:
     out[: window - 1] = np.nan
-    level, spare, sums = np.empty(CHUNK + window), np.empty(CHUNK + window), np.empty((5, CHUNK))
-    factors = np.ones((3, CHUNK + window))
+    level, spare, sums = (
+        np.empty(min(CHUNK, len(x)) + window),
+        np.empty(min(CHUNK, len(x)) + window),
+        np.empty((5, CHUNK)),
+    )
+    factors = np.ones((3, min(CHUNK, len(x)) + window))
     for start in range(window - 1, len(x), CHUNK):
         n = min(CHUNK, len(x) - start)
         m = n + window - 1
@@ -296,7 +304,7 @@ def _regression_into(
     fit[: window - 1] = np.nan
     residual[: window - 1] = np.nan
     score[: window - 1] = np.nan
-    scratch = np.empty((4, 3, CHUNK + window))
+    scratch = np.empty((4, 3, min(CHUNK, len(values)) + window))
     for start in range(window - 1, len(values), CHUNK):
         stop = min(start + CHUNK, len(values))
         found = _moments(scratch, values[start - window + 1 : stop], window)

@@ -14,6 +14,7 @@ from regimegym.common.errors import ConfigError, nearest_name
 COMMANDS = {
     "train": "train an agent on the training bars, select it on validation, test it once",
     "evaluate": "evaluate a trained run again: baselines, intervals, costs, report",
+    "fit": "train predictors alone: out of fold, validation, floors, paired tests, figures",
     "report": "the report of a run once more, or several runs side by side",
     "sweep": "search for settings on validation: Optuna, resumable, parallel",
     "walkforward": "train and test window after window, one account over all of them",

@@ -3,7 +3,7 @@
 import numpy as np
 
 from regimegym.features import ta
-from regimegym.features.families import family
+from regimegym.features.families import extremes, family
 from regimegym.features.feature import FeatureInputs
 from regimegym.features.moving import moving_sum, ratio, shifted
 from regimegym.features.steps import log_of
@@ -47,5 +47,5 @@ def stay_in_range(inputs: FeatureInputs, window: int) -> np.ndarray:
 
 def _range(inputs: FeatureInputs, window: int) -> np.ndarray:
     """Highest high less lowest low of the window in log price (T,)."""
-    high, low = log_of(inputs, "high"), log_of(inputs, "low")
-    return inputs.shared(("log_window_range", window), lambda: ta.MAX(high, window) - ta.MIN(low, window))
+    highest, lowest = extremes(inputs, window)
+    return inputs.shared(("log_window_range", window), lambda: highest - lowest)

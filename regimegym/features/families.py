@@ -7,7 +7,16 @@ import numpy as np
 
 from regimegym.features import ta
 from regimegym.features.feature import FeatureInputs, feature
-from regimegym.features.moving import change, moving_mean_sd, moving_shape, moving_sum, ratio, shifted
+from regimegym.features.moving import (
+    change,
+    moving_max,
+    moving_mean_sd,
+    moving_min,
+    moving_shape,
+    moving_sum,
+    ratio,
+    shifted,
+)
 from regimegym.features.steps import (
     absolute_returns,
     deviation,
@@ -55,37 +64,35 @@ def efficiency(inputs: FeatureInputs, window: int) -> np.ndarray:
     return ratio(np.abs(log_returns(inputs, window)), path_length(inputs, window), 0.0)
 
 
-def _extremes(inputs: FeatureInputs, window: int) -> tuple[np.ndarray, np.ndarray]:
+def extremes(inputs: FeatureInputs, window: int) -> tuple[np.ndarray, np.ndarray]:
+    """Highest log high and lowest log low of the window, each (T,)."""
     high, low = log_of(inputs, "high"), log_of(inputs, "low")
-    return inputs.shared(("extremes", window), lambda: (ta.MAX(high, window), ta.MIN(low, window)))
+    return inputs.shared(("extremes", window), lambda: (moving_max(high, window), moving_min(low, window)))
 
 
 @family(10, 30, 60, 120, more=0)
 def range_position(inputs: FeatureInputs, window: int) -> np.ndarray:
     """Where the log close lies between the window's low (0) and high (1); ½ without a range."""
-    highest, lowest = _extremes(inputs, window)
+    highest, lowest = extremes(inputs, window)
     return ratio(log_of(inputs, "close") - lowest, highest - lowest, 0.5)
 
 
 @family(20, 60, 120)
 def high_gap(inputs: FeatureInputs, window: int) -> np.ndarray:
     """ln of the window's high over the close, in deviations · √window."""
-    return in_deviations(inputs, _extremes(inputs, window)[0] - log_of(inputs, "close"), window, window)
+    return in_deviations(inputs, extremes(inputs, window)[0] - log_of(inputs, "close"), window, window)
 
 
 @family(20, 60, 120)
 def low_gap(inputs: FeatureInputs, window: int) -> np.ndarray:
     """ln of the close over the window's low, in deviations · √window."""
-    return in_deviations(inputs, log_of(inputs, "close") - _extremes(inputs, window)[1], window, window)
+    return in_deviations(inputs, log_of(inputs, "close") - extremes(inputs, window)[1], window, window)
 
 
 @family(10, 40, 60, 120, more=0)
 def close_z(inputs: FeatureInputs, window: int) -> np.ndarray:
     """z-score of the log close in its window; 0 where all are equal."""
-    logs = log_of(inputs, "close")
-    mean, sd = moving_mean_sd(logs, window)
-    sd[sd <= 1e-9] = 0.0
-    return ratio(logs - mean, sd, 0.0)
+    return regression(inputs, window)[3]
 
 
 @family(10, 30, 60, 120)
@@ -172,13 +179,13 @@ def volatility_of_volatility(inputs: FeatureInputs, window: int) -> np.ndarray:
 @family(20, 60)
 def largest_gain(inputs: FeatureInputs, window: int) -> np.ndarray:
     """Largest return of the window in units of √(mean r²), in [−√w, √w]."""
-    return _extreme_return(inputs, window, ta.MAX)
+    return _extreme_return(inputs, window, moving_max)
 
 
 @family(20, 60)
 def largest_loss(inputs: FeatureInputs, window: int) -> np.ndarray:
     """Smallest return of the window in units of √(mean r²), in [−√w, √w]."""
-    return _extreme_return(inputs, window, ta.MIN)
+    return _extreme_return(inputs, window, moving_min)
 
 
 def _extreme_return(inputs: FeatureInputs, window: int, extreme: Callable[..., np.ndarray]) -> np.ndarray:

@@ -29,6 +29,7 @@ class FeatureInputs:
         others: bars of other instruments by name; a feature joins them by time, not by row.
         series: external series by name; a value counts from its publication on.
         book, trades: order book snapshots and single trades, None where the data has none.
+        part_of: where these are a part: all the inputs, and the row of them that is the first here.
     """
 
     bars: Bars
@@ -37,14 +38,23 @@ class FeatureInputs:
     series: Mapping[str, ExternalSeries] = field(default_factory=dict)
     book: Any = None
     trades: Any = None
+    part_of: "tuple[FeatureInputs, int] | None" = field(default=None, repr=False)
     _memo: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.bars)
 
     def rows(self, start: int, stop: int) -> "FeatureInputs":
-        """The bars [start, stop) and their regimes, as views; nothing that was made of the others is shared."""
-        return replace(self, bars=self.bars.rows(start, stop), regimes=self.regimes.rows(start, stop))
+        """The bars [start, stop) and their regimes, as views; of what all of them shared only `whole` stays."""
+        bars, regimes = self.bars.rows(start, stop), self.regimes.rows(start, stop)
+        return replace(self, bars=bars, regimes=regimes, part_of=(self, start))
+
+    def whole(self, key: Hashable, make: "Compute") -> np.ndarray:
+        """As `shared`, for a step (T,) that remembers all bars before: a part gets its rows of the step of all."""
+        if self.part_of is None:
+            return self.shared(key, lambda: make(self))
+        inputs, start = self.part_of
+        return inputs.whole(key, make)[start : start + len(self)]
 
     def shared(self, key: Hashable, make: Callable[[], Shared]) -> Shared:
         """What `make()` gives, made once per inputs: features share their intermediate steps.
@@ -101,8 +111,8 @@ class Feature:
             1e-9: what a stream must keep. None: all of them.
         needs: which of NEEDS the feature cannot do without.
         scale_free: whether another unit of price, or of volume, leaves it as it is.
-        windowed: whether the value at t is made of the last `memory` bars alone, bit for bit: then
-            tables are made block by block, each in the cache.
+        windowed: whether the value at t is made of the last `memory` bars and of `whole` steps alone,
+            bit for bit: then tables are made block by block, each in the cache.
     """
 
     name: str

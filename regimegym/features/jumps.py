@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from regimegym.features import ta
-from regimegym.features.families import family
+from regimegym.features.families import extremes, family
 from regimegym.features.feature import FeatureInputs
 from regimegym.features.moving import ratio, shifted
 from regimegym.features.steps import absolute_returns, in_deviations, log_of, log_returns, sum_of_squares
@@ -26,6 +25,6 @@ def volatility_breakout(inputs: FeatureInputs, window: int) -> np.ndarray:
 def range_breakout(inputs: FeatureInputs, window: int) -> np.ndarray:
     """How far the close lies outside the range of the bars before it, in deviations · √window, signed; else 0."""
     close = log_of(inputs, "close")
-    above = close - shifted(ta.MAX(log_of(inputs, "high"), window), 1)
-    below = close - shifted(ta.MIN(log_of(inputs, "low"), window), 1)
+    highest, lowest = extremes(inputs, window)
+    above, below = close - shifted(highest, 1), close - shifted(lowest, 1)
     return in_deviations(inputs, np.maximum(above, 0.0) + np.minimum(below, 0.0), window, window)

@@ -13,7 +13,7 @@ for huge pages: a third fewer page faults over a million rows (measured).
 import numpy as np
 from numba import njit
 
-CHUNK = 512  # rows at a time
+CHUNK = 1_024  # rows at a time
 
 
 def moving_sum(values: np.ndarray, window: int) -> np.ndarray:
@@ -26,7 +26,7 @@ def moving_sum(values: np.ndarray, window: int) -> np.ndarray:
 @njit(cache=True)
 def _sum_into(out: np.ndarray, values: np.ndarray, window: int) -> None:
     out[: window - 1] = np.nan
-    scratch = np.empty((2, CHUNK + window))
+    scratch = np.empty((2, min(CHUNK, len(values)) + window))
     for start in range(window - 1, len(values), CHUNK):
         stop = min(start + CHUNK, len(values))
         n = stop - start + window - 1
@@ -65,6 +65,47 @@ def _add_to(out: np.ndarray, x: np.ndarray) -> None:
         out[i] += x[i]
 
 
+def moving_max(values: np.ndarray, window: int) -> np.ndarray:
+    """Largest of the last `window` values, (T,)."""
+    out = np.empty(len(values))
+    _max_into(out, values, window, 1.0)
+    return out
+
+
+def moving_min(values: np.ndarray, window: int) -> np.ndarray:
+    """Smallest of the last `window` values, (T,)."""
+    out = np.empty(len(values))
+    _max_into(out, values, window, -1.0)
+    return out
+
+
+@njit(cache=True)
+def _max_into(out: np.ndarray, values: np.ndarray, window: int, sign: float) -> None:
+    """sign · the largest of sign · values; two windows that overlap make the last step, for none counts twice."""
+    out[: window - 1] = np.nan
+    scratch = np.empty((2, min(CHUNK, len(values)) + window))
+    for start in range(window - 1, len(values), CHUNK):
+        n, size = min(CHUNK, len(values) - start), 1
+        level, spare = scratch[0, : n + window - 1], scratch[1]
+        for i in range(len(level)):
+            level[i] = sign * values[start - window + 1 + i]
+        while 2 * size <= window:
+            rest = len(level) - size
+            _larger(spare[:rest], level[:rest], level[size:])
+            level, spare = spare[:rest], level
+            size *= 2
+        part = out[start : start + n]
+        _larger(part, level[:n], level[window - size : window - size + n])
+        for i in range(n):
+            part[i] *= sign
+
+
+@njit(cache=True)
+def _larger(out: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
+    for i in range(len(out)):
+        out[i] = x[i] if x[i] > y[i] or x[i] != x[i] else y[i]  # NaN where either is
+
+
 def moving_mean_sd(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation (ddof 0) of the last `window` values, each (T,)."""
     mean, sd = np.empty(len(values)), np.empty(len(values))
@@ -76,7 +117,7 @@ def moving_mean_sd(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndar
 def _mean_sd_into(mean: np.ndarray, sd: np.ndarray, values: np.ndarray, window: int) -> None:
     mean[: window - 1] = np.nan
     sd[: window - 1] = np.nan
-    scratch, share = np.empty((4, 2, CHUNK + window)), 1.0 / window
+    scratch, share = np.empty((4, 2, min(CHUNK, len(values)) + window)), 1.0 / window
     for start in range(window - 1, len(values), CHUNK):
         n = min(CHUNK, len(values) - start)
         found = _moments(scratch, values[start - window + 1 : start + n], window)
@@ -151,7 +192,11 @@ def moving_shape(values: np.ndarray, sd: np.ndarray, window: int) -> tuple[np.nd
 def _shape_into(skew: np.ndarray, kurtosis: np.ndarray, values: np.ndarray, sd: np.ndarray, window: int) -> None:
     skew[: window - 1] = np.nan
     kurtosis[: window - 1] = np.nan
-    power, level, spare = np.empty((4, CHUNK + window)), np.empty(CHUNK + window), np.empty(CHUNK + window)
+    power, level, spare = (
+        np.empty((4, min(CHUNK, len(values)) + window)),
+        np.empty(min(CHUNK, len(values)) + window),
+        np.empty(min(CHUNK, len(values)) + window),
+    )
     sums = np.empty((4, CHUNK))
     for start in range(window - 1, len(values), CHUNK):
         n = min(CHUNK, len(values) - start)
@@ -190,8 +235,12 @@ def moving_correlation(x: np.ndarray, y: np.ndarray, window: int) -> np.ndarray:
 @njit(cache=True, error_model="numpy")
 def _correlation_into(out: np.ndarray, x: np.ndarray, y: np.ndarray, window: int) -> None:
     out[: window - 1] = np.nan
-    level, spare, sums = np.empty(CHUNK + window), np.empty(CHUNK + window), np.empty((5, CHUNK))
-    factors = np.ones((3, CHUNK + window))
+    level, spare, sums = (
+        np.empty(min(CHUNK, len(x)) + window),
+        np.empty(min(CHUNK, len(x)) + window),
+        np.empty((5, CHUNK)),
+    )
+    factors = np.ones((3, min(CHUNK, len(x)) + window))
     for start in range(window - 1, len(x), CHUNK):
         n = min(CHUNK, len(x) - start)
         m = n + window - 1
@@ -217,41 +266,50 @@ def _correlation(out: np.ndarray, sums: np.ndarray, window: int) -> None:
         out[i] = 0.0 if still else found
 
 
-@njit(cache=True)
 def last_at_or_before(moments: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Index of the last of the sorted `edges` ≤ each of the sorted `moments`, (T,) int64; −1 before the first."""
     out = np.empty(len(moments), np.int64)
+    _last_into(out, moments, edges)
+    return out
+
+
+@njit(cache=True)
+def _last_into(out: np.ndarray, moments: np.ndarray, edges: np.ndarray) -> None:
     k = -1
     for t in range(len(moments)):
         while k + 1 < len(edges) and edges[k + 1] <= moments[t]:
             k += 1
         out[t] = k
-    return out
 
 
-def moving_regression(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Least-squares line through the last `window` values over time; three arrays (T,).
+def moving_regression(values: np.ndarray, window: int) -> tuple[np.ndarray, ...]:
+    """Least-squares line through the last `window` values over time; four arrays (T,).
 
     Returns:
-        Slope per row; R², the share of the variance that the line explains; and the last value's
-        residual over the residuals' standard deviation (ddof 0). R² and residual are 0 where the
-        values lie on one level or on the line, to within round-off (1e-9 of standard deviation).
+        Slope per row; R², the share of the variance that the line explains; the last value's
+        residual over the residuals' standard deviation (ddof 0); and the last value's distance from
+        the mean over the standard deviation. All but the slope are 0 where the values lie on one level
+        (the residual: or on the line), to within round-off (1e-9 of standard deviation).
     """
-    slope, fit, residual = np.empty(len(values)), np.empty(len(values)), np.empty(len(values))
-    _regression_into(slope, fit, residual, values, window)
-    return slope, fit, residual
+    slope, fit, residual, score = (np.empty(len(values)) for _ in range(4))
+    _regression_into(slope, fit, residual, score, values, window)
+    return slope, fit, residual, score
 
 
 @njit(cache=True, error_model="numpy")
-def _regression_into(slope: np.ndarray, fit: np.ndarray, residual: np.ndarray, values: np.ndarray, window: int) -> None:
+def _regression_into(
+    slope: np.ndarray, fit: np.ndarray, residual: np.ndarray, score: np.ndarray, values: np.ndarray, window: int
+) -> None:
     slope[: window - 1] = np.nan
     fit[: window - 1] = np.nan
     residual[: window - 1] = np.nan
-    scratch = np.empty((4, 3, CHUNK + window))
+    score[: window - 1] = np.nan
+    scratch = np.empty((4, 3, min(CHUNK, len(values)) + window))
     for start in range(window - 1, len(values), CHUNK):
         stop = min(start + CHUNK, len(values))
         found = _moments(scratch, values[start - window + 1 : stop], window)
         _line(slope[start:stop], fit[start:stop], residual[start:stop], found, values[start:stop], window)
+        _scores(score[start:stop], found, values[start:stop], window)
 
 
 @njit(cache=True, error_model="numpy")
@@ -274,6 +332,14 @@ def _line(
         on_line = (left <= 1e-18 * window) | (left <= 1e-12 * yy)
         end = last[i] - mean - 0.5 * (window - 1) * b
         residual[i] = 0.0 if on_line else end / np.sqrt(left * share)
+
+
+@njit(cache=True, error_model="numpy")
+def _scores(score: np.ndarray, moments: np.ndarray, last: np.ndarray, window: int) -> None:
+    share = 1.0 / window
+    for i in range(len(score)):
+        sd = np.sqrt(moments[1, i] * share)
+        score[i] = 0.0 if sd <= 1e-9 else (last[i] - moments[0, i]) / sd
 
 
 @njit(cache=True)

@@ -259,7 +259,7 @@ def _by_reason(lacking: Mapping[str, Sequence[str]]) -> str:
 
 def _check_finite(known: np.ndarray, name: str, warm_up: int) -> None:
     """Refuse a column of which the rows behind the warm-up are not finite; while they are still in the cache."""
-    if not np.isfinite(known.sum()):  # a sum that overflows is looked at more closely
+    if not np.isfinite(np.dot(known, known)):  # squares that overflow are looked at more closely
         bad = np.flatnonzero(~np.isfinite(known))
         if len(bad):
             row = int(bad[0])

@@ -30,10 +30,18 @@ def garman_klass(inputs: FeatureInputs, window: int) -> np.ndarray:
     """√ mean [½ (ln H/L)² − (2 ln 2 − 1)(ln C/O)²]: volatility per bar (Garman and Klass 1980)."""
 
     def make() -> np.ndarray:
-        body = log_of(inputs, "close") - log_of(inputs, "open")
-        return 0.5 * _log_range(inputs) ** 2 - (2.0 * LN_2 - 1.0) * body**2
+        return 0.5 * _log_range(inputs) ** 2 - (2.0 * LN_2 - 1.0) * _log_body(inputs) ** 2
 
     return _root_mean(inputs.shared("garman_klass", make), window)
+
+
+def _gap(inputs: FeatureInputs) -> np.ndarray:
+    """ln O_t − ln C_{t−1}, (T,)."""
+    return inputs.shared("log_gap", lambda: log_of(inputs, "open") - shifted(log_of(inputs, "close"), 1))
+
+
+def _log_body(inputs: FeatureInputs) -> np.ndarray:
+    return inputs.shared("log_body", lambda: log_of(inputs, "close") - log_of(inputs, "open"))
 
 
 def _rogers_satchell_variances(inputs: FeatureInputs) -> np.ndarray:
@@ -54,12 +62,10 @@ def rogers_satchell(inputs: FeatureInputs, window: int) -> np.ndarray:
 @family(20, 60)
 def yang_zhang(inputs: FeatureInputs, window: int) -> np.ndarray:
     """√ [σ²_open + k σ²_close + (1 − k) σ²_RS]: volatility per bar with gaps, free of drift (2000)."""
-    gap = log_of(inputs, "open") - shifted(log_of(inputs, "close"), 1)
-    body = log_of(inputs, "close") - log_of(inputs, "open")
     k = 0.34 / (1.34 + (window + 1.0) / (window - 1.0))
     unbiased = window / (window - 1.0)
-    of_gaps = unbiased * moving_mean_sd(gap, window)[1] ** 2
-    of_bodies = unbiased * moving_mean_sd(body, window)[1] ** 2
+    of_gaps = unbiased * moving_mean_sd(_gap(inputs), window)[1] ** 2
+    of_bodies = unbiased * moving_mean_sd(_log_body(inputs), window)[1] ** 2
     within = np.maximum(moving_sum(_rogers_satchell_variances(inputs), window) / window, 0.0)
     return np.sqrt(of_gaps + k * of_bodies + (1.0 - k) * within)
 
@@ -157,7 +163,7 @@ def overlap(inputs: FeatureInputs) -> np.ndarray:
 @feature("opening_gap", warm_up=60, memory=61, needs=("gaps",), windowed=True)
 def opening_gap(inputs: FeatureInputs) -> np.ndarray:
     """ln O_t − ln C_{t−1} in deviations of 60 returns."""
-    return in_deviations(inputs, log_of(inputs, "open") - shifted(log_of(inputs, "close"), 1), 60)
+    return in_deviations(inputs, _gap(inputs), 60)
 
 
 @family(14, 50)

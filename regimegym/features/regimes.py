@@ -19,6 +19,7 @@ from regimegym.common.regimes import N_REGIMES, UNKNOWN_PROBABILITIES, Regime
 from regimegym.features.rolling import divide, rolling_sum
 
 ROUND_OFF = 1e-18  # mean squared log return per bar below which a window counts as flat
+BLOCK_ROWS = 16_384  # at a time, so that the steps stay in the cache
 PLATEAU_RULES = ("relative", "economic")
 FITS = ("none", "quantile")
 UP, DOWN, PLATEAU, OSCILLATING, UNKNOWN = (
@@ -152,6 +153,15 @@ def regime_scores(close: np.ndarray, settings: RegimeSettings) -> tuple[np.ndarr
 
     v_t = √(mean_w r²) / √(mean_L r²), mean_L over the returns there are until there are L.
     """
+    z, v = np.empty(len(close)), np.empty(len(close))
+    for start in range(0, len(close), BLOCK_ROWS):
+        first, rows = max(0, start - settings.long_window), slice(start, start + BLOCK_ROWS)
+        z[rows], v[rows] = (scores[start - first :] for scores in _scores(close[first : rows.stop], settings))
+    return z, v
+
+
+def _scores(close: np.ndarray, settings: RegimeSettings) -> tuple[np.ndarray, np.ndarray]:
+    """As `regime_scores`, in one piece."""
     returns = np.diff(np.log(close))
     z, v = np.full(len(close), np.nan), np.full(len(close), np.nan)
     mean_square = _mean_square(returns**2, settings.window)
@@ -221,6 +231,13 @@ def _settle(labels: np.ndarray, z: np.ndarray, leave: float, min_dwell: int) -> 
 def soft_probabilities(z: np.ndarray, calm: np.ndarray, settings: RegimeSettings) -> np.ndarray:
     """Probabilities (T, 4); p_up ≥ ½ exactly where the hard label is UPTREND."""
     out = np.empty((len(z), N_REGIMES))
+    for start in range(0, len(z), BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        _soft_probabilities(out[rows], z[rows], calm[rows], settings)
+    return out
+
+
+def _soft_probabilities(out: np.ndarray, z: np.ndarray, calm: np.ndarray, settings: RegimeSettings) -> None:
     up = expit((z - settings.z_threshold) / settings.tau_z)
     down = expit((-z - settings.z_threshold) / settings.tau_z)
     rest = np.maximum(1.0 - up - down, 0.0)
@@ -230,4 +247,3 @@ def soft_probabilities(z: np.ndarray, calm: np.ndarray, settings: RegimeSettings
     out[:, PLATEAU] = plateau
     out[:, OSCILLATING] = rest - plateau
     out[np.isnan(z)] = UNKNOWN_PROBABILITIES
-    return out

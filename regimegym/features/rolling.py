@@ -13,9 +13,15 @@ def rolling_sum(values: np.ndarray, window: int) -> np.ndarray:
     for first in range(window - 1, len(values), CHUNK):
         total = out[first : first + CHUNK]
         total[:] = 0.0
-        for start in range(first - window + 1, first + 1):
-            part = values[start : start + len(total)]
-            for i in range(len(total)):
+        start, n = first - window + 1, len(total)
+        while start + 3 <= first:  # four values at a time: their sum so far is read and written once
+            part = values[start : start + n + 3]
+            for i in range(n):
+                total[i] = total[i] + part[i] + part[i + 1] + part[i + 2] + part[i + 3]
+            start += 4
+        for oldest in range(start, first + 1):
+            part = values[oldest : oldest + n]
+            for i in range(n):
                 total[i] += part[i]
     return out
 

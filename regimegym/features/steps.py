@@ -56,8 +56,8 @@ def in_deviations(inputs: FeatureInputs, values: np.ndarray, window: int, bars: 
     return ratio(values, unit, 0.0)
 
 
-def regression(inputs: FeatureInputs, window: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Slope, R² and last residual of log close over `window` bars; see moving_regression."""
+def regression(inputs: FeatureInputs, window: int) -> tuple[np.ndarray, ...]:
+    """Slope, R², last residual and z-score of log close over `window` bars; see moving_regression."""
     return inputs.shared(("regression", window), lambda: moving_regression(log_of(inputs, "close"), window))
 
 
@@ -77,7 +77,8 @@ def unit_prices(inputs: FeatureInputs) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 def _zero_below(values: np.ndarray, least: float) -> np.ndarray:
     """`values` ≥ 0 with those up to `least` set to 0; NaN stays. In place."""
-    values[values <= least] = 0.0
+    if not np.fmin.reduce(values, initial=np.inf) > least:  # seldom: it takes longer than to look
+        values[values <= least] = 0.0
     return values
 
 

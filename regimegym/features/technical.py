@@ -74,7 +74,7 @@ def _trix(inputs: FeatureInputs) -> np.ndarray:
 
 
 def _average(inputs: FeatureInputs, span: int) -> np.ndarray:
-    return inputs.shared(("ewma", span), lambda: ewma(log_of(inputs, "close"), span))
+    return inputs.whole(("ewma", span), lambda inputs: ewma(log_of(inputs, "close"), span))
 
 
 def _double(inputs: FeatureInputs) -> np.ndarray:
@@ -89,7 +89,7 @@ def _gap_to(inputs: FeatureInputs, average: np.ndarray, span: int) -> np.ndarray
 
 for _span in (10, 40):
 
-    @feature(f"average_gap_{_span}", warm_up=max(SCALE_BARS, 2 * _span), memory=ewma_memory(_span))
+    @feature(f"average_gap_{_span}", max(SCALE_BARS, 2 * _span), ewma_memory(_span), windowed=True)
     def _average_gap(inputs: FeatureInputs, span: int = _span) -> np.ndarray:
         return _gap_to(inputs, _average(inputs, span), span)
 
@@ -106,12 +106,12 @@ def _weighted_average_gap(inputs: FeatureInputs) -> np.ndarray:
 
 for _fast, _slow in ((5, 20), (10, 40)):
 
-    @feature(f"average_cross_{_fast}_{_slow}", warm_up=max(SCALE_BARS, 2 * _slow), memory=ewma_memory(_slow))
+    @feature(f"average_cross_{_fast}_{_slow}", max(SCALE_BARS, 2 * _slow), ewma_memory(_slow), windowed=True)
     def _average_cross(inputs: FeatureInputs, fast: int = _fast, slow: int = _slow) -> np.ndarray:
         return in_deviations(inputs, _average(inputs, fast) - _average(inputs, slow), SCALE_BARS, slow)
 
 
-@feature("keltner_position", warm_up=SCALE_BARS, memory=ewma_memory(20))
+@feature("keltner_position", warm_up=SCALE_BARS, memory=ewma_memory(20), windowed=True)
 def _keltner_position(inputs: FeatureInputs) -> np.ndarray:
     """Log close minus its exponential average of 20 bars, in mean log ranges of 20 bars."""
     ranges = inputs.shared("log_range", lambda: log_of(inputs, "high") - log_of(inputs, "low"))

@@ -64,25 +64,26 @@ def break_ns(timeframe_ns: int, length_ns: int) -> int:
 
 def bin_labels(timestamps: np.ndarray, length_ns: int) -> np.ndarray:
     """Right edge of the bin that each bar (T,) starts in, UTC nanoseconds."""
-    origin = 0 if NS_PER_DAY % length_ns == 0 else SUNDAY_NS
+    origin = _origin(length_ns)
     return (timestamps - origin) // length_ns * length_ns + origin + length_ns
+
+
+def _origin(length_ns: int) -> int:
+    """A moment that is the edge of a bin."""
+    return 0 if NS_PER_DAY % length_ns == 0 else SUNDAY_NS
 
 
 def bin_bars(bars: Bars, length_ns: int) -> Bins:
     """The closed bins of `bars`. A bin is closed when its label is not after the last bar's close."""
     times = bars.timestamps
-    labels = bin_labels(times, length_ns)
-    opens_bin = np.empty(len(times), bool)
-    opens_bin[0] = True
-    opens_bin[1:] = (labels[1:] != labels[:-1]) | (np.diff(times) > break_ns(bars.timeframe_ns, length_ns))
-    first = np.flatnonzero(opens_bin)
-    stop = np.append(first[1:], len(times))
-    closed = labels[first] <= times[-1] + bars.timeframe_ns
-    first, stop = first[closed], stop[closed]
+    first = _first_rows(times, length_ns, break_ns(bars.timeframe_ns, length_ns), _origin(length_ns))
+    labels, stop = bin_labels(times[first], length_ns), np.append(first[1:], len(times))
+    closed = labels <= times[-1] + bars.timeframe_ns
+    labels, first, stop = labels[closed], first[closed], stop[closed]
     high, low, volume = _aggregate(bars.high, bars.low, bars.volume, first, stop)
     binned = replace(
         bars,
-        timestamps=labels[first] - length_ns,
+        timestamps=labels - length_ns,
         open=bars.open[first],
         high=high,
         low=low,
@@ -96,8 +97,20 @@ def bin_bars(bars: Bars, length_ns: int) -> Bins:
         bid_size=None,
         ask_size=None,
     )
-    of_row = last_at_or_before(times + bars.timeframe_ns, labels[first])
-    return Bins(binned, first, stop, of_row)
+    return Bins(binned, first, stop, last_at_or_before(times, labels - bars.timeframe_ns))
+
+
+@njit(cache=True)
+def _first_rows(times: np.ndarray, length_ns: int, longest_step: int, origin: int) -> np.ndarray:
+    """Rows of the sorted `times` that open a bin: beyond the last label, or after a trading break."""
+    first = np.empty(len(times), np.int64)
+    n, label = 0, times[0]
+    for t in range(len(times)):
+        if times[t] >= label or times[t] - times[t - 1] > longest_step:
+            label = (times[t] - origin) // length_ns * length_ns + origin + length_ns
+            first[n] = t
+            n += 1
+    return first[:n].copy()
 
 
 @njit(cache=True)

@@ -30,6 +30,10 @@ def _mean_volume(inputs: FeatureInputs, window: int) -> np.ndarray:
     return inputs.shared(("mean_volume", window), lambda: moving_sum(inputs.bars.volume, window) / window)
 
 
+def _volume_mean_sd(inputs: FeatureInputs, window: int) -> tuple[np.ndarray, np.ndarray]:
+    return inputs.shared(("volume_mean_sd", window), lambda: moving_mean_sd(inputs.bars.volume, window))
+
+
 @volume_family(10, 20, 60)
 def volume_surge(inputs: FeatureInputs, window: int) -> np.ndarray:
     """Volume of the bar over the window's mean, in [0, window]; 1 where nothing was traded."""
@@ -39,14 +43,14 @@ def volume_surge(inputs: FeatureInputs, window: int) -> np.ndarray:
 @volume_family(20, 120)
 def volume_score(inputs: FeatureInputs, window: int) -> np.ndarray:
     """z-score of the volume in its window; 0 where all are equal."""
-    mean, sd = moving_mean_sd(inputs.bars.volume, window)
+    mean, sd = _volume_mean_sd(inputs, window)
     return ratio(inputs.bars.volume - mean, np.where(sd > indicators.ROUND_OFF * mean, sd, 0.0 * sd), 0.0)
 
 
 @volume_family(20)
 def volume_dispersion(inputs: FeatureInputs, window: int) -> np.ndarray:
     """Deviation over mean of the volume; 0 where nothing was traded."""
-    mean, sd = moving_mean_sd(inputs.bars.volume, window)
+    mean, sd = _volume_mean_sd(inputs, window)
     return ratio(sd, mean, 0.0)
 
 

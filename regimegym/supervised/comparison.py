@@ -13,7 +13,7 @@ from regimegym.features.splits import Fold
 from regimegym.supervised.cross_validation import ForwardFolds
 from regimegym.supervised.lesson import Lesson
 from regimegym.supervised.resampling import block_rows
-from regimegym.supervised.scores import classification_scores, regression_scores
+from regimegym.supervised.scores import TINY, classification_scores, regression_scores
 from regimegym.supervised.signals import MakePredictor, OutOfFold, cross_fit
 
 LEAST_BLOCK = 20  # rows of a bootstrap block, at least
@@ -104,6 +104,16 @@ def cross_validate(
     if not make().needs_labels:
         raise ConfigError("no-labels", f"'{name}' learns without labels; it has no score to be compared by")
     found = cross_fit(make, lesson, plan, lambda k: generator(random_seed, f"fold/{name}/{k}"))
+    return scored(name, found, lesson, random_seed, intervals)
+
+
+def scored(
+    name: str, found: OutOfFold, lesson: Lesson, random_seed: int, intervals: IntervalSettings | None = None
+) -> CrossValidation:
+    """Scores of columns that were made out of sample, on the rows of the lesson with a label and an answer.
+
+    Arguments as of `cross_validate`.
+    """
     rows = np.flatnonzero(lesson.is_known & np.isfinite(found.answers).all(axis=1))
     labels, answers = lesson.labels[rows], found.answers[rows]
     classes = found.fitted.last.classes
@@ -147,8 +157,11 @@ def paired_difference(
     """
     rows, at_a, at_b = np.intersect1d(a.rows, b.rows, assume_unique=True, return_indices=True)
     labels = a.labels[at_a]
+    losses = [row_losses(labels, one.answers[at], score) for one, at in ((a, at_a), (b, at_b))]
 
     def difference(chosen: np.ndarray) -> float:
+        if losses[0] is not None and losses[1] is not None:  # a mean over rows: no score has to be made again
+            return float((losses[0][chosen] - losses[1][chosen]).mean())
         ours = _scores(labels[chosen], a.answers[at_a][chosen], a.classes)[score]
         return ours - _scores(labels[chosen], b.answers[at_b][chosen], b.classes)[score]
 
@@ -156,6 +169,15 @@ def paired_difference(
     draws = np.array([difference(chosen) for chosen in _resamples(len(rows), horizon, random_seed, settings)])
     tail = min((draws <= 0).sum(), (draws >= 0).sum()) + 1
     return _interval(whole, draws, settings.level), float(min(1.0, 2 * tail / (len(draws) + 1)))
+
+
+def row_losses(labels: np.ndarray, answers: np.ndarray, score: str) -> np.ndarray | None:
+    """(n,) what each row adds to a score that is a mean over rows: `log_loss` and `mse`; None for any other."""
+    if score == "mse":
+        return (answers[:, 0] - labels) ** 2
+    if score != "log_loss":
+        return None
+    return -np.log(np.maximum(answers[np.arange(len(labels)), labels.astype(np.int64)], TINY))
 
 
 def comparison_table(found: Sequence[CrossValidation]) -> list[str]:

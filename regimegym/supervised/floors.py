@@ -1,33 +1,45 @@
-"""What every predictor must beat: the most frequent class, and what happened last."""
+"""What every predictor must beat: the most frequent class (or the mean), and what happened last."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from regimegym.common.checks import check_choice
 from regimegym.common.errors import DataError, nearest_name
-from regimegym.supervised.base import Predictor, State
+from regimegym.supervised.base import CLASSIFICATION, TASKS, Predictor, State
 from regimegym.supervised.lesson import Lesson
 from regimegym.supervised.registry import register
 
 
 @dataclass(frozen=True)
 class MajoritySettings:
-    """Nothing to set."""
+    """What is answered.
+
+    Attributes:
+        task: classification or regression.
+    """
+
+    task: str = CLASSIFICATION
+
+    def __post_init__(self) -> None:
+        check_choice("predictor.task", self.task, TASKS)
 
 
 @register("majority")
 class Majority(Predictor):
-    """Always the shares of the classes in the lesson, and so the most frequent class."""
+    """Always the shares of the classes in the lesson, and so the most frequent class; of numbers always the mean."""
 
     settings_type = MajoritySettings
     accepts_nan = True
 
     def _fit(self, lesson: Lesson, generator: np.random.Generator) -> None:
-        labels = lesson.labels[lesson.is_known].astype(np.int64)
-        self.shares = np.bincount(labels, minlength=len(lesson.classes)) / len(labels)
+        self.shares = _answers(lesson.labels[lesson.is_known], len(lesson.classes))
 
     def _probabilities(self, features: np.ndarray) -> np.ndarray:
         return np.tile(self.shares, (len(features), 1))
+
+    def _values(self, features: np.ndarray) -> np.ndarray:
+        return np.full(len(features), self.shares[0])
 
     def _state(self) -> State:
         return State({"shares": self.shares.tolist()})
@@ -42,28 +54,40 @@ class LastValueSettings:
 
     Attributes:
         feature: its name; the first column of the lesson where None.
+        task: classification or regression.
     """
 
     feature: str | None = None
+    task: str = CLASSIFICATION
+
+    def __post_init__(self) -> None:
+        check_choice("predictor.task", self.task, TASKS)
 
 
 @register("last_value")
 class LastValue(Predictor):
-    """What followed in the lesson when the last move had the sign of this row's: shares of the classes by sign."""
+    """What followed in the lesson after moves of this row's sign: shares of the classes, or the mean."""
 
     settings_type = LastValueSettings
 
     def _fit(self, lesson: Lesson, generator: np.random.Generator) -> None:
         self.column = column_of(lesson, self.settings.feature)
         known = lesson.is_known
-        labels = lesson.labels[known].astype(np.int64)
+        labels = lesson.labels[known]
         signs = _sign_index(lesson.features[known, self.column])
+        if not lesson.classes:  # a sign that never came says what all rows say
+            of_sign = [labels[signs == k] if (signs == k).any() else labels for k in range(3)]
+            self.shares = np.array([_answers(values, 0) for values in of_sign])
+            return
         counts = np.ones((3, len(lesson.classes)))  # a sign that never came says nothing
-        np.add.at(counts, (signs, labels), 1.0)
+        np.add.at(counts, (signs, labels.astype(np.int64)), 1.0)
         self.shares = counts / counts.sum(axis=1, keepdims=True)
 
     def _probabilities(self, features: np.ndarray) -> np.ndarray:
         return self.shares[_sign_index(features[:, self.column])]
+
+    def _values(self, features: np.ndarray) -> np.ndarray:
+        return self.shares[_sign_index(features[:, self.column]), 0]
 
     def _importance(self) -> np.ndarray:
         return np.eye(len(self.names))[self.column]
@@ -74,6 +98,13 @@ class LastValue(Predictor):
     def _restore(self, state: State) -> None:
         self.column = int(state.values["column"])
         self.shares = np.array(state.values["shares"], dtype=np.float64)
+
+
+def _answers(labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """(C,) shares of the classes, or (1,) the mean of numbers."""
+    if not n_classes:
+        return np.array([labels.mean()])
+    return np.bincount(labels.astype(np.int64), minlength=n_classes) / len(labels)
 
 
 def _sign_index(values: np.ndarray) -> np.ndarray:

@@ -166,7 +166,7 @@ def fit_predictors(
             on_fit(name, k, len(makers))
         own = (own_lessons or {}).get(name, lesson)
         fitted = fit_folds(make, own, plan, partial(_stream, random_seed, name))
-        models[name], about[name] = fitted.models, _about(fitted, own)
+        models[name], about[name] = fitted.models, about_fitted(fitted, own)
     found = PredictorSet(lesson.names, models, about, target or {})
     twice = [name for name in found.names if name in lesson.names or found.names.count(name) > 1]
     if twice:
@@ -183,7 +183,7 @@ def stream_name(name: str, fold: int) -> str:
     return f"signal/{name}/{fold}"
 
 
-def _about(fitted: CrossFit, lesson: Lesson) -> dict[str, Any]:
+def about_fitted(fitted: CrossFit, lesson: Lesson) -> dict[str, Any]:
     """Folds and out-of-fold scores, plain."""
     predictor = fitted.last
     return {

@@ -63,6 +63,19 @@ class Experiment:
         return interval_of(self.tape, rows)
 
 
+def cut_market(config: DictConfig, bars: Bars, context: Context) -> tuple[Market, Split, RegimeSettings]:
+    """These bars with their features, cut in time, and the regime thresholds: those of the training rows if fitted."""
+    regime: RegimeSettings = build(config.regime)
+    features: FeatureSettings = build(config.features)
+    with feature_progress(bars.symbol, len(bars) * len(features.names)) as told:
+        market = prepare_market(bars, replace(regime, fit="none"), features, context, told)
+    split = split_market(config, market, build(config.env))
+    fitted = fit_regimes(market.regimes, regime, split.train)
+    if fitted != regime:  # labels and their features anew; the warm-up, and so the split, stays
+        market = prepare_market(bars, fitted, features, context)
+    return market, split, fitted
+
+
 def interval_of(tape: MarketTape, rows: RowRange) -> tuple[int, int]:
     """[start, end) of `rows` in UTC nanoseconds."""
     last = rows.stop - 1
@@ -92,7 +105,6 @@ def load_data(config: DictConfig) -> tuple[Bars, Context]:
 def experiment_on(config: DictConfig, bars: Bars, context: Context, run: Path | None = None) -> Experiment:
     """What `config` makes of these bars; `run` and errors as of `build_experiment`."""
     settings: EnvSettings = build(config.env)
-    regime: RegimeSettings = build(config.regime)
     features: FeatureSettings = build(config.features)
     further = load_further(further_paths(config), bars)
     if further and config.get("predictors"):
@@ -102,12 +114,7 @@ def experiment_on(config: DictConfig, bars: Bars, context: Context, run: Path | 
             " predictor's answers would not be out of sample",
             help=("leave one of them out",),
         )
-    with feature_progress(bars.symbol, len(bars) * len(features.names)) as told:
-        market = prepare_market(bars, replace(regime, fit="none"), features, context, told)
-    split = split_market(config, market, settings)
-    fitted = fit_regimes(market.regimes, regime, split.train)
-    if fitted != regime:  # labels and their features anew; the warm-up, and so the split, stays
-        market = prepare_market(bars, fitted, features, context)
+    market, split, fitted = cut_market(config, bars, context)
     predictions = fit_predictions(config, market, split) if run is None else Predictions.load(run)
     if predictions is not None:
         market, split = with_predictions(market, split, predictions, settings.episode.least_length + 1)

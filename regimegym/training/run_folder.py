@@ -22,6 +22,7 @@ from regimegym.training.formatting import size
 RUNS = Path("runs")
 MARKS = ("config.yaml", "manifest.json")
 LOCK = ".lock"
+PREDICTORS = "predictors"  # kind of a run without an agent, in its manifest
 
 
 class RunFolder:
@@ -84,7 +85,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path_or_last: str, root: Path = RUNS) -> "RunFolder":
-        """The run at a path, or with `last` the newest finished run below `root`.
+        """The run at a path, or with `last` the newest finished training of an agent below `root`.
 
         Raises:
             RunError: `no-run-folder`, with the nearest run that exists.
@@ -200,7 +201,8 @@ def _new_folder(path: Path) -> Path:
             tried = path.with_name(f"{path.name}-{n}")
 
 
-def _empty_folder(path: Path) -> Path:
+def check_free(path: Path) -> None:
+    """Raise RunError `exists` or `not-empty` where an explicit folder is taken; before hours are spent on its content."""
     holds_run = any((path / mark).exists() for mark in MARKS)
     if path.exists() and not path.is_dir():
         raise _taken("not-empty", path, f"'{path}' is a file, not a folder")
@@ -208,6 +210,10 @@ def _empty_folder(path: Path) -> Path:
         raise _taken("exists", path, f"'{path}' already holds a run")
     if path.is_dir() and any(path.iterdir()):
         raise _taken("not-empty", path, f"'{path}' is not empty")
+
+
+def _empty_folder(path: Path) -> Path:
+    check_free(path)
     path.mkdir(parents=True, exist_ok=True)
     try:
         (path / LOCK).open("x").close()  # of two that start at once, one makes it
@@ -233,7 +239,7 @@ def _newest_finished(root: Path) -> Path:
     found = []
     for path in runs_below(root):
         manifest = read_json(path / "manifest.json")
-        if manifest.get("status") == "finished":
+        if manifest.get("status") == "finished" and manifest.get("kind") != PREDICTORS:
             found.append((str(manifest.get("started", "")), str(path), path))
     if found:
         return max(found)[2]

@@ -42,7 +42,9 @@ def test_windows_equal_those_taken_anew(values, window):
 
 @pytest.mark.parametrize("window", [5, 20, 60])
 def test_the_regression_equals_a_line_fitted_anew(window):
-    slope, fit, residual = moving.moving_regression(WALK, window)
+    slope, fit, residual, score = moving.moving_regression(WALK, window)
+    mean, sd = moving.moving_mean_sd(WALK, window)
+    np.testing.assert_allclose(score, (WALK - mean) / sd, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(slope, anew(WALK, window, lambda part: line(part)[0]), rtol=1e-9, atol=1e-14)
     np.testing.assert_allclose(fit, anew(WALK, window, lambda part: line(part)[1]), rtol=1e-7, atol=1e-9)
     np.testing.assert_allclose(residual, anew(WALK, window, lambda part: line(part)[2]), rtol=1e-7, atol=1e-9)
@@ -63,6 +65,14 @@ def test_shape_and_correlation_equal_pandas():
     )
 
 
+@pytest.mark.parametrize("window", [1, 2, 7, 64, 120])
+@pytest.mark.parametrize("values", [WALK, RETURNS, -WALK], ids=["walk", "returns", "falling"])
+def test_extremes_are_those_of_each_window_and_unknown_with_a_nan_in_it(values, window):
+    holed = np.where(np.arange(len(values)) == 350, np.nan, values)
+    np.testing.assert_array_equal(moving.moving_max(holed, window), anew(holed, window, np.max))
+    np.testing.assert_array_equal(moving.moving_min(holed, window), anew(holed, window, np.min))
+
+
 @given(st.floats(-8, 8), st.integers(2, 40), st.integers(0, 2**32 - 1))
 def test_a_deviation_is_as_exact_at_any_level_and_after_any_outlier(power, window, seed):
     rng = np.random.default_rng(seed)
@@ -75,14 +85,14 @@ def test_a_deviation_is_as_exact_at_any_level_and_after_any_outlier(power, windo
 def test_equal_values_have_no_deviation_and_no_line():
     values = np.r_[RNG.normal(0, 1, 50), np.full(100, 0.1)]
     assert (moving.moving_mean_sd(values, 20)[1][70:] < 1e-15).all()
-    slope, fit, residual = moving.moving_regression(values, 20)
+    slope, fit, residual, _ = moving.moving_regression(values, 20)
     assert np.abs(slope[70:]).max() < 1e-15
     assert (fit[70:] == 0).all()
     assert (residual[70:] == 0).all()
 
 
 def test_a_steady_trend_lies_on_its_line():
-    slope, fit, residual = moving.moving_regression(3.0 + 0.002 * np.arange(100.0), 14)
+    slope, fit, residual, _ = moving.moving_regression(3.0 + 0.002 * np.arange(100.0), 14)
     np.testing.assert_allclose(slope[13:], 0.002, rtol=1e-9)
     np.testing.assert_allclose(fit[13:], 1.0, rtol=1e-12)
     assert (residual[13:] == 0).all()

@@ -43,6 +43,8 @@ def remarks(result: SweepResult) -> list[str]:
     """What speaks against the best trial; never empty where there is one."""
     if not result.best:
         return ["No trial has completed: there is nothing to choose from."]
+    if "run" not in result.row(result.best[0]).metrics:  # a predictor's trial trades nothing
+        return [f"The best of {result.n_counted} trials by the rows that chose it: expect less of it on others."]
     share = percent(result.deflated_sharpe, 0)
     said = [
         f"The best of {result.n_counted} trials on these data; once they are counted, its Sharpe ratio on "

@@ -63,9 +63,9 @@ class TrainObjective:
         return {**metrics, LATENCY: decision_latency(RunFolder(folder).model)} if self.with_latency else metrics
 
 
-def check_space(space: Space, overrides: Sequence[str]) -> None:
-    """Raise ConfigError where a parameter sets what no setting and no group of conf/ is called."""
-    config, groups = compose_config("train", overrides), chosen_options("train", [])
+def check_space(space: Space, overrides: Sequence[str], command: str = "train") -> None:
+    """Raise ConfigError where a parameter sets what no setting of `command` and no group of conf/ is called."""
+    config, groups = compose_config(command, overrides), chosen_options(command, [])
     known = [*flat_values(config), *groups]
     for parameter in space.parameters:
         if parameter.sets not in known and OmegaConf.select(config, parameter.sets) is None:
@@ -73,7 +73,7 @@ def check_space(space: Space, overrides: Sequence[str]) -> None:
                 "unknown-key",
                 f"'search.parameters.{parameter.name}' sets '{parameter.sets}', which is not a setting",
                 nearest=nearest_name(parameter.sets, known),
-                help=["all settings: regime-gym train --cfg job"],
+                help=[f"all settings: regime-gym {command} --cfg job"],
             )
 
 

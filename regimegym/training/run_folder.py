@@ -202,7 +202,7 @@ def _new_folder(path: Path) -> Path:
 
 
 def check_free(path: Path) -> None:
-    """Raise RunError `exists` or `not-empty` where an explicit folder is taken; before hours are spent on its content."""
+    """Raise RunError `exists` or `not-empty` where an explicit folder is taken."""
     holds_run = any((path / mark).exists() for mark in MARKS)
     if path.exists() and not path.is_dir():
         raise _taken("not-empty", path, f"'{path}' is a file, not a folder")

@@ -198,12 +198,23 @@ def _checks(evidence: Evidence, settings: VerdictSettings) -> tuple[Check, ...]:
 
 
 def _scenario_check(evidence: Evidence, settings: VerdictSettings) -> Check:
-    text = "the scenario test against buy and hold is significant after Holm"
+    text = "over scenarios the agent is above buy and hold, significantly after Holm"
     if evidence.scenario_gap is None:
         return _unknown("scenario_test", text)
-    better = evidence.scenario_gap.value > 0.0 and evidence.scenario_p < settings.scenario_p
-    p_value = Interval(evidence.scenario_p, math.nan, math.nan)
-    return _check("scenario_test", f"{text}, p", better, p_value, settings.scenario_p, "ratio")
+    return _check("scenario_test", text, _is_above(evidence, settings), evidence.scenario_gap, 0.0, "log")
+
+
+def _is_above(evidence: Evidence, settings: VerdictSettings) -> bool:
+    gap = evidence.scenario_gap
+    return gap is not None and gap.value > 0.0 and evidence.scenario_p < settings.scenario_p
+
+
+def _over_scenarios(evidence: Evidence, settings: VerdictSettings) -> str:
+    """What the scenario test objects, where the agent is not above buy and hold."""
+    gap = evidence.scenario_gap
+    behind = gap is not None and gap.value < 0.0 and evidence.scenario_p < settings.scenario_p
+    text = "clearly behind" if behind else "not clearly above"
+    return f"over {evidence.n_scenarios} scenarios it is {text} buy and hold (p = {evidence.scenario_p:.2g} after Holm)"
 
 
 def _deflated_check(evidence: Evidence, settings: VerdictSettings) -> Check:
@@ -361,10 +372,7 @@ def _objections(evidence: Evidence, settings: VerdictSettings) -> list[tuple[boo
             rule_gap < 0.0,
             f"a simple rule ({evidence.best_rule}) ended higher by {_log(-rule_gap)} in log return",
         ),
-        (
-            evidence.scenario_gap is not None and not evidence.scenario_p < settings.scenario_p,
-            f"over {evidence.n_scenarios} scenarios not clearly above buy and hold (p = {evidence.scenario_p:.2f})",
-        ),
+        (evidence.scenario_gap is not None and not _is_above(evidence, settings), _over_scenarios(evidence, settings)),
         (
             evidence.deflated_sharpe < settings.least_deflated_sharpe,
             f"given the trials, the Sharpe ratio is above zero with a probability of {evidence.deflated_sharpe:.2f}",

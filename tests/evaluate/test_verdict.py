@@ -223,3 +223,12 @@ def test_what_was_not_measured_is_said():
     assert "not measured" not in what_speaks_against(BEST, SETTINGS)
     assert "knows" not in what_speaks_against(BEST, SETTINGS)
     assert what_speaks_against(replace(BEST, look_ahead=True), SETTINGS).startswith("Inputs know the future")
+
+
+def test_the_scenario_test_objects_by_its_direction():
+    behind = replace(BEST, scenario_gap=Interval(-0.2, -0.3, -0.1), scenario_p=0.0007)
+    assert "over 30 scenarios it is clearly behind buy and hold (p = 0.0007 after Holm)" in what_speaks_against(
+        behind, SETTINGS
+    ).replace("Over", "over")
+    unsure = replace(BEST, scenario_p=0.4)
+    assert "not clearly above buy and hold (p = 0.4 after Holm)" in what_speaks_against(unsure, SETTINGS)

@@ -26,7 +26,9 @@ ELSEWHERE = {
     ("features", "lstm"),
     ("features", "order_book"),
     ("features", "quotes"),
-    *(pair for pair in OPTIONS if pair[0] == "target"),
+    *(pair for pair in OPTIONS if pair[0] in ("target", "suite")),
+    *(("predictors", name) for name in ("lstm", "lstm_hybrid", "gru", "tcn", "tft", "ensemble", "multi_target")),
+    ("experiment", "three_roles"),
 }
 OWN_ACTIONS = {"sac": ["env.action.mode=continuous", "agent.learning_starts=64"]}
 READY = [pair for pair in OPTIONS if pair not in ELSEWHERE]

@@ -16,7 +16,7 @@ def run(words: list[str]) -> None:
 def _task(config: DictConfig) -> None:
     runs = OmegaConf.to_container(config.runs) if OmegaConf.is_config(config.runs) else config.runs
     if config.run is not None and not runs:
-        report_run(str(config.run))
+        report_run(str(config.run), config.walk_forward)
     elif config.run is None and isinstance(runs, list) and len(runs) > 1:
         compare_runs([str(name) for name in runs], config.part, int(config.random_seed))
     else:

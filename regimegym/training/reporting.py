@@ -15,11 +15,11 @@ from regimegym.training.run_folder import RunFolder, read_json
 PARTS = ("scenarios", "walk_forward", "calibration", "look_ahead")  # taken over from where they were measured last
 
 
-def report_run(name: str) -> RunFolder:
+def report_run(name: str, walk_forward: str | None = None) -> RunFolder:
     """Write report.json, report.md and report.html of the run `name` anew, into its folder.
 
     The newest evaluation of the run's own data is shown; what only an earlier one measured (scenarios, audit) and the
-    newest walk-forward are joined to it. No part of the data is looked at.
+    folds of the walk-forward in the folder `walk_forward` are joined to it. No part of the data is looked at.
 
     Raises:
         RunError: no run, or one without results.
@@ -36,7 +36,8 @@ def report_run(name: str) -> RunFolder:
     for part in PARTS:
         found = [report[part] for report in reports if report.get(part) is not None]
         newest[part] = found[-1] if found else None
-    newest["walk_forward"] = _walk_forward(run) or newest["walk_forward"]
+    if walk_forward is not None:
+        newest["walk_forward"] = _folds(Path(walk_forward))
     if newest["scenarios"] is not None and newest["statistics"].get("scenarios") is None:
         seeds = newest["facts"]["random_seeds"]
         draws = generator(int(seeds[0]) if seeds else 0, "report")
@@ -53,6 +54,13 @@ def _reports(run: RunFolder) -> list[Report]:
     return [report for report in found if report.get("part") in ("test", "validation")]
 
 
-def _walk_forward(run: RunFolder) -> dict[str, Any] | None:
-    path: Path = run.path / "walk_forward.json"
-    return read_json(path) if path.is_file() else None
+def _folds(folder: Path) -> dict[str, Any]:
+    content = read_json(folder / "walk_forward.json")
+    if not content.get("folds"):
+        raise RunError(
+            "no-walk-forward",
+            f"'{folder}' holds no finished walk-forward",
+            needed="walk_forward.json, as walkforward writes it at the end",
+            help=[f"regime-gym train resume={folder}", "regime-gym walkforward rolling.window=4mo rolling.step=2mo"],
+        )
+    return {"folds": content["folds"]}

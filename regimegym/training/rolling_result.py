@@ -24,6 +24,9 @@ from regimegym.training.model_at_work import load_policy
 from regimegym.training.run_folder import RunFolder, read_json, refused_by_machine
 from regimegym.training.wiring import build
 
+NS_PER_MS = 1_000_000
+MOVED = 0.01  # change of exposure that counts as a trade
+
 
 class WindowResult(NamedTuple):
     """One window of the result.
@@ -68,6 +71,7 @@ def finish_rolling(
         "walk_forward.json",
         {
             "windows": [result._asdict() for result in results],
+            "folds": report_folds(agent, held, build(config.evaluation), int(config.random_seed)),
             "log_return": own._asdict(),
             "log_return_above_buy_and_hold": above._asdict(),
         },
@@ -105,6 +109,39 @@ def _intervals(
     n_trades = sum(trajectory.n_trades for trajectory in agent.trajectories)
     own, above = log_return_intervals(returns, n_trades, evaluation.intervals, draws)
     return own[0], above[0]
+
+
+def report_folds(
+    agent: WalkedForward, held: WalkedForward, evaluation: EvaluationSettings, random_seed: int
+) -> list[dict[str, float]]:
+    """Every fold for the report: its dates (UTC ms), bars, log returns, and the paired difference with its interval."""
+    frame, found = agent.frame, []
+    stamps = frame["timestamp"].astype("datetime64[ns, UTC]").astype("int64").to_numpy() // NS_PER_MS
+    for fold in frame["fold"].unique().tolist():
+        marks = _marks(frame, fold)
+        own, other = (np.diff(np.log(one.frame["agent_equity"].to_numpy()[marks])) for one in (agent, held))
+        n_trades = int((np.abs(np.diff(frame["agent_exposure"].to_numpy()[marks])) > MOVED).sum())
+        draws = generator(random_seed, f"fold-{fold}")
+        _, (above,) = log_return_intervals(np.stack([own, other]), n_trades, evaluation.intervals, draws)
+        found.append(
+            {
+                "start_ms": int(stamps[marks][0]),
+                "end_ms": int(stamps[marks][-1]),
+                "n_bars": len(own),
+                "agent": float(own.sum()),
+                "buy_and_hold": float(other.sum()),
+                "difference": above.value,
+                "low": above.low,
+                "high": above.high,
+            }
+        )
+    return found
+
+
+def _marks(frame: pd.DataFrame, fold: int) -> slice:
+    """Rows of a fold and the first one of the next, or the last mark."""
+    rows = np.flatnonzero(frame["fold"].to_numpy() == fold)
+    return slice(int(rows[0]), min(int(rows[-1]) + 1, len(frame) - 1) + 1)
 
 
 def window_results(

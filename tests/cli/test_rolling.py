@@ -54,6 +54,21 @@ def test_one_account_trades_all_windows_in_turn(walked):
     assert result["windows"][1]["weights_moved"] > 0
 
 
+def test_a_report_shows_the_folds(walked, monkeypatch, capsys):
+    monkeypatch.chdir(walked.parent)
+    folds = read(walked / "walk_forward.json")["folds"]
+    parts = [window["test"] for window in read(walked / "walk_forward.json")["windows"]]
+    assert [fold["agent"] for fold in folds] == pytest.approx(parts)
+    assert sum(fold["n_bars"] for fold in folds) == len(pd.read_parquet(walked / "equity.parquet")) - 1
+    for fold in folds:
+        assert fold["difference"] == pytest.approx(fold["agent"] - fold["buy_and_hold"])
+        assert fold["low"] <= fold["difference"] <= fold["high"]
+    assert main(["report", "run=all/windows/01", "walk_forward=all"]) == 0
+    assert '<section id="walkforward">' in (walked / "windows" / "01" / "report.html").read_text()
+    assert main(["report", "run=all/windows/01", "walk_forward=nowhere"]) == 2
+    assert "holds no finished walk-forward" in capsys.readouterr().err
+
+
 def test_what_was_stopped_goes_on_with_the_windows_that_are_missing(walked, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(walked.parent)
     shutil.copytree(walked, tmp_path / "before")

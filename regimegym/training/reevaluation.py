@@ -10,11 +10,13 @@ from rich.console import Console
 from regimegym.common.checks import check_choice, check_flag
 from regimegym.common.errors import ConfigError, RunError
 from regimegym.evaluate.evaluation import evaluate_policy
+from regimegym.evaluate.monte_carlo import MonteCarloSettings
 from regimegym.evaluate.report_content import ReportContext
 from regimegym.evaluate.settings import EvaluationSettings
 from regimegym.evaluate.suite import SuiteSettings
 from regimegym.training.experiment import interval_of
 from regimegym.training.ledger import LEDGER, Ledger
+from regimegym.training.monte_carlo_outcome import render_monte_carlo, run_monte_carlo, write_monte_carlo
 from regimegym.training.outcome import calibration_of, report_context, summary_block, write_outcome
 from regimegym.training.quick_audit import quick_audit
 from regimegym.training.run_folder import RunFolder
@@ -51,6 +53,8 @@ def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
         subject.card.random_seed, subject.label, evaluation, rules, saved_sb3(subject.run),
     )  # fmt: skip
     suites = None if suite is None else run_suites(subjects, suite, rules)
+    paths = MonteCarloSettings(n_paths=config.monte_carlo) if config.get("monte_carlo") else None
+    drawn = None if paths is None else run_monte_carlo(subject, paths)
     target = RunFolder.create(None, subject.part, datetime.now().astimezone(), root=subject.run.path / "evaluations")
     if looks is not None:
         ledger.record_look(fingerprint, interval, str(target.path))
@@ -63,6 +67,9 @@ def evaluate_run(config: DictConfig, overrides: list[str]) -> RunFolder:
     render_evaluation(summary_block(found), str(target.path), console, found.labels)
     if context.scenarios is not None:
         render_suite(context.scenarios, str(target.path), console)
+    if paths is not None and drawn is not None:
+        write_monte_carlo(target, drawn, paths)
+        render_monte_carlo(drawn, paths, target, console)
     return target
 
 

@@ -124,3 +124,16 @@ def test_a_comparison_needs_two_runs_of_the_same_bars(runs, capsys):
     assert main(["report", "runs=[runs/a,runs/a]"]) == 2
     assert main(["report", "runs=[runs/a,runs/b]", "part=training"]) == 2
     assert "names a run twice" in capsys.readouterr().err
+
+
+def test_the_model_trades_other_histories_of_the_same_blocks(runs, capsys):
+    assert main(["evaluate", "run=runs/a", "monte_carlo=20"]) == 0
+    said = capsys.readouterr().out
+    target = max(runs[0].folder.path.glob("evaluations/*/*"), key=lambda path: path.stat().st_mtime_ns)
+    content = json.loads((target / "monte_carlo.json").read_text())
+    assert content["n_paths"] == 20
+    assert 0.0 <= content["ruin"]["low"] <= content["ruin"]["value"] <= content["ruin"]["high"] <= 1.0
+    assert content["tails"]["log_return"] == sorted(content["tails"]["log_return"])
+    assert "Monte Carlo, 20 histories" in said
+    assert main(["evaluate", "run=runs/a", "monte_carlo=5"]) == 2
+    assert "n_paths" in capsys.readouterr().err

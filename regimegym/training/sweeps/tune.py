@@ -211,6 +211,7 @@ def _scheduler(
         time_attr=LOOKS,
         perturbation_interval=settings.perturbation_looks,
         hyperparam_mutations=dict(space),
+        synch=True,  # else who is copied depends on which trial happens to be faster
     )
 
 

@@ -28,6 +28,7 @@ def test_on_a_noiseless_sine_the_agent_ends_far_above_buy_and_hold(metrics):
     test = read(metrics["sine"] / "metrics.json")["test"]
     assert test["agent"]["log_return"] > test["buy_and_hold"]["log_return"] + 2.0
     assert test["agent"]["log_return"] > test["ma_cross"]["log_return"] + 1.0  # its lengths are fitted to the sine
+    assert test["agent"]["log_return"] > 0.95 * test["hindsight"]["log_return"]
 
 
 def test_on_a_driftless_random_walk_the_agent_loses_no_more_than_random_does(metrics):

@@ -221,7 +221,7 @@ def test_our_cases_count_what_they_do():
 
 def test_a_large_tape_costs_its_arrays_and_a_mapped_one_nothing(tmp_path):
     memory = tape_memory(200_000, 16, tmp_path / "tape", 2)
-    assert 1.0 <= memory.tape / memory.arrays < 1.2  # the kernel's records pad a bar; the wider the tape, the less
+    assert 1.0 <= memory.tape / memory.arrays < 1.16  # records carry what a bar lacks: 24 of 153 bytes at 16 features
     assert memory.tape_and_env > memory.tape
     assert memory.mapped < 0.01 * memory.arrays
     assert 0 < memory.open_seconds < 1

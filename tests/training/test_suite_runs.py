@@ -86,11 +86,15 @@ def test_a_mistake_ends_with_one_message_and_nothing_is_written(runs, folder, ca
     assert sorted(runs[0].folder.path.rglob("*")) == before
 
 
-def test_the_report_joins_what_was_measured_last_and_looks_at_nothing(runs, folder):
+def test_the_report_shows_the_newest_test_with_scenarios_and_looks_at_nothing(runs, folder):
     before = (runs[0].folder.path.parent / "ledger.jsonl").read_text()
     assert main(["report", "run=runs/a"]) == 0
     report = json.loads(runs[0].folder.report_json.read_text())
-    assert report["scenarios"]["suite"] is not None
+    assert report["part"] == "test"
+    assert report["scenarios"]["suite"] == "default"
+    states = {check["key"]: check["state"] for check in report["verdict"]["checks"]}
+    assert states["scenario_test"] != "unknown"  # the verdict speaks of what the page shows
+    assert states["no_look_ahead"] == "yes"
     assert report["look_ahead"]["found"] is False
     assert report["statistics"]["scenarios"] is None or report["statistics"]["scenarios"]["n_scenarios"] >= 6
     page = runs[0].folder.report_html.read_text()

@@ -29,9 +29,9 @@ def report_run(name: str, walk_forward: str | None = None) -> RunFolder:
             f"the run of {run.path} has no results to report",
             help=[f"regime-gym train resume={run.path}", f"regime-gym evaluate run={run.path}"],
         )
-    newest = dict(max(reports, key=lambda report: (report["part"] == "test", report.get("scenarios") is not None)))
+    newest: Report = max(reports, key=lambda report: (report["part"] == "test", report.get("scenarios") is not None))
     if walk_forward is not None:
-        newest["walk_forward"] = _folds(Path(walk_forward))
+        newest = newest | {"walk_forward": _folds(Path(walk_forward))}
     write_reports(run, newest)
     Console(highlight=False).print(f"report  {run.report_html}", soft_wrap=True)
     return run

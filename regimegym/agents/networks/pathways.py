@@ -23,9 +23,13 @@ class RegimePathways(nn.Module):
 
     def forward(self, a: Tensor) -> Tensor:
         """u (4, B, T, pathway_width) of a (B, T, width): the regime comes first, as it is computed."""
-        hidden = torch.relu(self.first(a)).reshape(-1, N_REGIMES, self.pathway_width).transpose(0, 1)
-        out = torch.relu(torch.baddbmm(self.second_bias, hidden, self.second_weight.transpose(1, 2)))
+        out = self.second(torch.relu(self.first(a)).reshape(-1, N_REGIMES * self.pathway_width))
         return out.reshape(N_REGIMES, *a.shape[:-1], self.pathway_width)
+
+    def second(self, hidden: Tensor) -> Tensor:
+        """Second layers (4, B, pathway_width) over the first ones' outputs (B, 4·pathway_width)."""
+        parts = hidden.unflatten(-1, (N_REGIMES, self.pathway_width)).transpose(0, 1)
+        return torch.baddbmm(self.second_bias, parts, self.second_weight.transpose(1, 2)).relu_()
 
 
 def mix(gate: Tensor, pathways: Tensor) -> Tensor:

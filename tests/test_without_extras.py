@@ -1,0 +1,44 @@
+"""Everything can be imported where only what a training needs is installed (PITFALLS T134)."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+IMPORTED_AS = {
+    "hydra-joblib-launcher": "hydra_plugins.hydra_joblib_launcher",
+    "imbalanced-learn": "imblearn",
+    "gym-anytrading": "gym_anytrading",
+    "gym-trading-env": "gym_trading_env",
+}
+TOOLS = {"test", "dev"}  # extras that no module of ours imports
+
+SCRIPT = """
+import importlib, pkgutil, sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if any(name == one or name.startswith(one + ".") for one in sys.argv[1:]):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+import regimegym
+for found in pkgutil.walk_packages(regimegym.__path__, "regimegym."):
+    importlib.import_module(found.name)
+"""
+
+
+def extras() -> list[str]:
+    """Names under which the packages of the extras are imported."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    asked = [word for extra, words in declared.items() if extra not in TOOLS for word in words]
+    names = [word.split(">")[0].split("[")[0].split("<")[0].strip() for word in asked]
+    return sorted({IMPORTED_AS.get(name, name) for name in names})
+
+
+def test_every_module_imports_without_the_extras():
+    absent = extras()
+    assert {"optuna", "ray", "arch", "shap", "imblearn", "river", "plotly", "matplotlib"} <= set(absent)
+    found = subprocess.run([sys.executable, "-c", SCRIPT, *absent], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr[-2000:]

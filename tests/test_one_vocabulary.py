@@ -33,7 +33,7 @@ def violations(tree: ast.AST) -> list[str]:
                 values = getattr(node.value, "elts", [node.value])
                 names = [name for target in node.targets for name in getattr(target, "elts", [target])]
                 named = [name for name in names if word_of(name) in words and isinstance(name, ast.Name)]
-                if named and all(isinstance(value, ast.Constant) for value in values):
+                if named and all(isinstance(getattr(value, "value", None), int) for value in values):
                     found.append(f"line {node.lineno}: {enum.__name__} numbered again")
     return found
 

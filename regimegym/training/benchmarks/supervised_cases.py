@@ -4,13 +4,13 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from omegaconf import OmegaConf
 
-import regimegym.conf
 from regimegym.features.market import prepare_market
 from regimegym.features.pipeline import FeatureSettings
 from regimegym.features.sets import SETS
@@ -34,7 +34,7 @@ WARM_UP_ROWS = 400  # of a fit that nobody times: kernels compile, libraries are
 FIRST_ROWS = 1_000  # that tell how long a fit of more rows would take
 RANDOM_SEED = 0
 STRATEGY = "ensemble/"  # before the strategy of an ensemble other than the default
-CONF = Path(regimegym.conf.__file__).parent / "predictor"
+CONF = Path(str(files("regimegym.conf") / "predictor"))
 
 
 class Subject(NamedTuple):

@@ -149,9 +149,8 @@ class TabledQPolicy:
         self.start = start
         self.stop = stop
         hidden, probabilities = encode_rows(network, tape, start, stop, device)
-        self.values = network.over(hidden)
-        is_plain = isinstance(self.values, FoldedValues) and self.values.n_quantiles == 1
-        self.heads = self.values.heads if is_plain else None
+        self.values = values = network.over(hidden)
+        self.heads = values.heads if isinstance(values, FoldedValues) and values.n_quantiles == 1 else None
         self.probabilities = probabilities.cpu().numpy()
 
     def act(

@@ -6,7 +6,7 @@ detector, positions in a table of their own, and attention mixes these. Scores a
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -67,7 +67,8 @@ class FoldedEncoder:
         self._encoder = encoder
         wq, wk, wv = encoder.attention.project.weight.double().chunk(3)
         bq, _, bv = encoder.attention.project.bias.double().chunk(3)
-        detector_in, _, self._detector_out = encoder.detector
+        detector: list[Any] = [*encoder.detector]
+        detector_in, _, self._detector_out = detector
         first = torch.cat([encoder.pathways.first.weight, detector_in.weight]).double()
         bias = torch.cat([encoder.pathways.first.bias, detector_in.bias]).double()
         scale, positions = 1 / math.sqrt(encoder.attention.width), encoder.positions.double()

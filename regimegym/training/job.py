@@ -11,6 +11,7 @@ from regimegym.training.preparation import Job, place_of
 from regimegym.training.run_folder import RunFolder
 from regimegym.training.trainer import resume, train
 from regimegym.training.watch import Watch
+from regimegym.training.wiring import own_code
 
 PART = "validation"
 
@@ -31,7 +32,7 @@ def train_job(config: DictConfig, overrides: list[str], job: Job, watch: Watch |
         return train(config, overrides, job, watch)
     if status == "finished":
         return validation_metrics(folder.path)["log_return"]
-    return resume(str(folder.path), watch)
+    return resume(str(folder.path), watch, own_code(config).values())
 
 
 def _settings(overrides: Iterable[str]) -> list[str]:

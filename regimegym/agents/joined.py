@@ -4,14 +4,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.adamw import adamw
 
 EPSILON = 1e-6  # keeps the clipped norm finite, as in torch.nn.utils.clip_grad_norm_
 
 
 @torch.no_grad()
-def join(parameters: Sequence[nn.Parameter]) -> Tensor:
+def join(parameters: Sequence[Tensor]) -> Tensor:
     """One vector that holds all `parameters`, which become views of it; they keep names, shapes and values.
 
     They stay views until somebody replaces their data, as a move to another device does.

@@ -12,5 +12,5 @@ class Chain(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         """The last layer's output."""
         for layer in self._modules.values():
-            x = layer.forward(x)  # type: ignore[union-attr]
+            x = layer.forward(x)
         return x

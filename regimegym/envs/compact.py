@@ -252,6 +252,17 @@ def _known(target: float, known_targets: np.ndarray) -> float:
     return nearest
 
 
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _nearest_known(targets: np.ndarray, max_leverage: float, known_targets: np.ndarray, out: np.ndarray) -> None:
+    """_known of many targets, over max_leverage, at once."""
+    for j in range(BLOCK_SIZE):
+        out[j] = known_targets[0] if len(known_targets) > 0 else targets[j] * max_leverage
+    for known in known_targets[1:]:
+        for j in range(BLOCK_SIZE):
+            target = targets[j] * max_leverage
+            out[j] = known if abs(known - target) < abs(out[j] - target) else out[j]
+
+
 @njit(cache=True, error_model="numpy")
 def _write_blocks(
     packed: np.ndarray, places: np.ndarray, known_targets: np.ndarray, max_leverage: float, out: np.ndarray
@@ -262,24 +273,30 @@ def _write_blocks(
     """
     room = carray(stack_room(ROOM_SIZE), (len(ACCOUNT_FIELDS), BLOCK_SIZE), np.float32)
     seen = carray(stack_room(SEEN_SIZE), (len(PACKED), BLOCK_SIZE), np.float64)
+    last, trades = (
+        carray(stack_room(BLOCK_SIZE), BLOCK_SIZE, np.float64),
+        carray(stack_room(BLOCK_SIZE), BLOCK_SIZE, np.float64),
+    )
     n_words, length = np.uint64(places[N_WORDS]), float(places[RING_LENGTH])
     for first in range(0, out.shape[0], BLOCK_SIZE):
         n = min(BLOCK_SIZE, out.shape[0] - first)
         for j in range(n):
             for k in range(len(PACKED)):
                 seen[k, j] = packed[np.uint64(first + j), k]
+            trades[j] = 0.0
         for j in range(n):
             exposure = seen[WEIGHT, j]
             room[0, j] = seen_weight(exposure)
             room[1, j] = seen_return(seen[GAIN, j], exposure)
             room[2, j] = seen_age(max(0.0, seen[HELD, j]), exposure)
             room[3, j] = min(seen[DRAWDOWN, j], 1.0)
+        for k in range(n_words):
+            for j in range(n):
+                trades[j] += _count_bits(int(packed[np.uint64(first + j), np.uint64(RING) + k]))
+        _nearest_known(seen[TARGET], max_leverage, known_targets, last)
         for j in range(n):
-            i, n_trades = np.uint64(first + j), 0
-            for k in range(n_words):
-                n_trades += _count_bits(int(packed[i, np.uint64(RING) + k]))
-            room[4, j] = seen_weight(_known(seen[TARGET, j] * max_leverage, known_targets))
-            room[5, j] = n_trades / length
+            room[4, j] = seen_weight(last[j])
+            room[5, j] = trades[j] / length
         for j in range(n):
             for field in range(len(ACCOUNT_FIELDS)):
                 out[np.uint64(first + j), field] = room[field, j]

@@ -45,7 +45,8 @@ PACKED = (
 )
 WEIGHT, GAIN, HELD, DRAWDOWN, TARGET = range(len(PACKED))
 RING = len(PACKED)  # first word of the ring of recent trades
-SEEN_SIZE = len(PACKED) * BLOCK_SIZE
+NEAREST, TRADES, N_SEEN = range(len(PACKED), len(PACKED) + 3)  # what is made of the columns, behind them
+SEEN_SIZE = N_SEEN * BLOCK_SIZE
 BITS = 24  # whole numbers below 2²⁴ are exact in float32
 LIQUIDATED = -1.0
 
@@ -272,11 +273,8 @@ def _write_blocks(
     As there, blocks are computed field by field, which the compiler turns into vector instructions.
     """
     room = carray(stack_room(ROOM_SIZE), (len(ACCOUNT_FIELDS), BLOCK_SIZE), np.float32)
-    seen = carray(stack_room(SEEN_SIZE), (len(PACKED), BLOCK_SIZE), np.float64)
-    last, trades = (
-        carray(stack_room(BLOCK_SIZE), BLOCK_SIZE, np.float64),
-        carray(stack_room(BLOCK_SIZE), BLOCK_SIZE, np.float64),
-    )
+    seen = carray(stack_room(SEEN_SIZE), (N_SEEN, BLOCK_SIZE), np.float64)
+    last, trades = seen[NEAREST], seen[TRADES]
     n_words, length = np.uint64(places[N_WORDS]), float(places[RING_LENGTH])
     for first in range(0, out.shape[0], BLOCK_SIZE):
         n = min(BLOCK_SIZE, out.shape[0] - first)

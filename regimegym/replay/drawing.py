@@ -35,7 +35,7 @@ from regimegym.replay.layout import (
 from regimegym.replay.sum_tree import FIRST_LEAF, find_slots, root_of
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def shares_of(store: Store, weights: np.ndarray) -> np.ndarray:
     """(G,) w_r renormalised over the groups that hold anything; zeros where none of these has weight."""
     shares = np.where(store.groups[:, COUNT] > 0, weights, 0.0)
@@ -43,14 +43,14 @@ def shares_of(store: Store, weights: np.ndarray) -> np.ndarray:
     return shares / total if total > 0 else shares
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def probability_scale(store: Store, shares: np.ndarray, g: int, balanced: bool) -> float:
     """What p^α of a transition is multiplied by to be P(i), or N_r·P(i)/w_r where `balanced`."""
     target = float(store.groups[g, COUNT]) if balanced else shares[g]
     return target / total_of(store, g)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _least_probability(store: Store, shares: np.ndarray, balanced: bool) -> float:
     """The smallest of them over everything that can be drawn."""
     least = np.inf
@@ -61,7 +61,7 @@ def _least_probability(store: Store, shares: np.ndarray, balanced: bool) -> floa
     return least
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _allocate(shares: np.ndarray, batch_size: int, u: float) -> np.ndarray:
     """n_r = ⌊u + B·W_r⌋ − ⌊u + B·W_{r−1}⌋ with W cumulative, its last value exactly 1."""
     bounds = np.zeros(len(shares) + 1, np.int64)
@@ -122,7 +122,7 @@ def sample(
     return _copy_out(store, powers, numbers, floats, packed, actions)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _find(store: Store, g: int, uniforms: np.ndarray, slots: np.ndarray) -> None:
     """Draw from one group, and begin to load what was drawn. Overwrites `uniforms`."""
     uniforms *= total_of(store, g)
@@ -135,7 +135,7 @@ def _find(store: Store, g: int, uniforms: np.ndarray, slots: np.ndarray) -> None
         prefetch(store.words, slot)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _weigh(
     store: Store,
     shares: np.ndarray,
@@ -157,7 +157,7 @@ def _weigh(
         weights[b] = power_of(ratios[b], beta)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _copy_out(
     store: Store,
     powers: np.ndarray,

@@ -73,7 +73,7 @@ def add_step(
         waiting[i] = 0 if ended[i] else n_waiting - n_ripe
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _take_in(
     pending: Pending, i: int, reference: int, regime: int, action: np.ndarray, account: np.ndarray, reward: float
 ) -> int:
@@ -95,7 +95,7 @@ def _take_in(
     return newest + 1
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _write(
     store: Store,
     slot: int,
@@ -120,7 +120,7 @@ def _write(
         held[first + size + k] = next_account[k]
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _insert(store: Store, label: int, alpha: float) -> int:
     """The slot of a new transition of regime `label` − 1, its priority set; the oldest makes room."""
     g = label - 1 if len(store.groups) > 1 else 0

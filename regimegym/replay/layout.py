@@ -52,7 +52,7 @@ class Store(NamedTuple):
     statistics: np.ndarray  # (5, 4) float64 by regime + 1
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def opened(words: np.ndarray, whole: np.ndarray, real: np.ndarray) -> Store:
     """The parts of a Memory."""
     n_groups, n_leaves, n_nodes = whole[0], whole[1], whole[2]
@@ -87,7 +87,7 @@ class Pending(NamedTuple):
     powers: np.ndarray  # (n + 1,) float64 γ^k
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def total_of(store: Store, g: int) -> float:
     """S_r: sum of the weights of a group; its number of transitions where nothing is prioritised."""
     if len(store.leaves) == 0:

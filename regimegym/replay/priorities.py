@@ -47,7 +47,7 @@ def update(
     return -1
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _held_in(store: Store, slots: np.ndarray, born: np.ndarray, errors: np.ndarray) -> np.ndarray:
     """(B,) group of each slot, STALE where it holds something else by now; counts the others and loads weights."""
     group_of, blocks, n_groups = np.empty(len(slots), np.int64), store.leaves.reshape((-1, BLOCK)), len(store.groups)
@@ -63,7 +63,7 @@ def _held_in(store: Store, slots: np.ndarray, born: np.ndarray, errors: np.ndarr
     return group_of
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _set_weights(store: Store, slots: np.ndarray, group_of: np.ndarray, weights: np.ndarray) -> None:
     """Write weights (B,) of slots (B,) into the trees of their groups."""
     n_groups = len(store.groups)
@@ -91,7 +91,7 @@ def _set_weights(store: Store, slots: np.ndarray, group_of: np.ndarray, weights:
             )
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _let_peaks_sink(store: Store, group_of: np.ndarray, priorities: np.ndarray, decay: float) -> None:
     """m ← max(p, decay·m) of every group that was updated, and of all together."""
     n_groups = len(store.groups)

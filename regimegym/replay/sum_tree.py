@@ -183,7 +183,7 @@ def _rebuild(
             _gather_nodes(sums, bounds, minima, tree, level, block)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def write_weights(
     leaves: np.ndarray,
     sums: np.ndarray,
@@ -214,7 +214,7 @@ def write_weights(
             _gather_nodes(sums, bounds, minima, tree, level, slots[b])
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def write_weight(
     leaves: np.ndarray,
     sums: np.ndarray,
@@ -233,7 +233,7 @@ def write_weight(
         _gather_nodes(sums, bounds, minima, tree, level, slot)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def find_slots(
     leaves: np.ndarray, sums: np.ndarray, bounds: np.ndarray, tree: np.ndarray, targets: np.ndarray, slots: np.ndarray
 ) -> None:

@@ -52,6 +52,11 @@ class EnsembleQNetwork(QNetwork):
         hidden, logits = self._joined([h for h, _ in encoded], market[:, -1, :])
         return hidden, logits, torch.stack([own for _, own in encoded], dim=1)
 
+    def hidden(self, market: Tensor) -> Tensor:
+        """See QNetwork.hidden."""
+        hidden = [expert.hidden(market) for expert in self.experts]  # type: ignore[operator]
+        return torch.cat([*hidden, self.gate(market[:, -1, :])], dim=-1)
+
     def along(self) -> Along:
         """See QNetwork.along."""
         experts = [expert.along() for expert in self.experts]  # type: ignore[operator]

@@ -56,6 +56,15 @@ class _Tables(NamedTuple):
     residual: Tensor  # (R, N)
 
 
+class _Room(NamedTuple):
+    """Where MIXED windows are mixed. It is kept from one batch to the next: fresh memory of this size is handed out
+    page by page, which takes as long as the arithmetic."""
+
+    values: Tensor  # (MIXED, T, N)
+    first: Tensor  # (MIXED, T, N)
+    second: Tensor  # (4, MIXED·T, D)
+
+
 class FoldedEncoder:
     """A RegimeEncoder without dropout, with the weights as they are now: equal to float32 rounding.
 
@@ -88,8 +97,8 @@ class FoldedEncoder:
     def __call__(self, stretch: Stretch) -> tuple[Tensor, Tensor]:
         """Encodings (n, H) and regime logits (n, 4) of n windows as long as the encoder's `sequence_length`."""
         assert stretch.steps == self._encoder.sequence_length
-        tables, n = self._tables(stretch.bars), len(stretch.padding)
-        parts = [self._encode(tables, stretch.padding[i : i + REMEMBERED], i) for i in range(0, n, REMEMBERED)]
+        tables, room, n = self._tables(stretch.bars), self._room(stretch.bars), len(stretch.padding)
+        parts = [self._encode(tables, room, stretch.padding[i : i + REMEMBERED], i) for i in range(0, n, REMEMBERED)]
         return torch.cat([h for h, _ in parts]), torch.cat([logits for _, logits in parts])
 
     def _tables(self, bars: Tensor) -> _Tables:
@@ -97,35 +106,46 @@ class FoldedEncoder:
         query, key = torch.addmm(self._query_bias, f, self._query), f @ self._key
         return _Tables(query, key, query @ self._key_at, self._query_at @ key.T, f @ self._values, f @ self._residual)
 
-    def _encode(self, tables: _Tables, padding: Tensor, start: int) -> tuple[Tensor, Tensor]:
-        """Of the windows from `start` on, as many as `padding` has."""
-        padded = padded_steps(padding, len(self._scores)) if bool(padding.any()) else None
-        mixtures, logits = [], []
-        for first in range(0, len(padding), MIXED):
-            n = min(MIXED, len(padding) - first)
-            c, of_last = self._mix(tables, None if padded is None else padded[first : first + n], start + first, n)
-            mixtures.append(c)
-            logits.append(of_last)
-        return self._encoder.remember(torch.cat(mixtures), padded), torch.cat(logits)
-
-    def _mix(self, tables: _Tables, padded: Tensor | None, start: int, n: int) -> tuple[Tensor, Tensor]:
-        """Mixtures c (n, T, D) and the last step's logits (n, 4) of n windows from `start` on."""
+    def _room(self, like: Tensor) -> _Room:
         steps, width = self._values_at.shape
+        each = self._encoder.pathways.pathway_width
+        return _Room(
+            like.new_empty(MIXED, steps, width),
+            like.new_empty(MIXED, steps, width),
+            like.new_empty(N_REGIMES, MIXED * steps, each),
+        )
+
+    def _encode(self, tables: _Tables, room: _Room, padding: Tensor, start: int) -> tuple[Tensor, Tensor]:
+        """Of the windows from `start` on, as many as `padding` has."""
+        n, steps = len(padding), len(self._scores)
+        padded = padded_steps(padding, steps) if bool(padding.any()) else None
+        c = padding.new_empty(n, steps, self._encoder.pathways.pathway_width, dtype=room.first.dtype)
+        logits = []
+        for i in range(0, n, MIXED):
+            part = slice(i, min(i + MIXED, n))
+            hidden = None if padded is None else padded[part]
+            logits.append(self._mix(tables, room, hidden, start + i, c[part]))
+        return self._encoder.remember(c, padded), torch.cat(logits)
+
+    def _mix(self, tables: _Tables, room: _Room, padded: Tensor | None, start: int, out: Tensor) -> Tensor:
+        """Write the mixtures of the windows from `start` on into `out` (n, T, D); the last steps' logits (n, 4)."""
+        n, steps, each = out.shape
         rows = slice(start, start + n + steps - 1)
-        values = _windows_of(tables.values[rows], n, self._values_at)
-        first = _windows_of(tables.residual[rows], n, self._rest)
-        first.baddbmm_(self._weights(tables, rows, padded, n), values).relu_()
-        first = first.view(n * steps, width)
-        pathways = self._encoder.pathways
-        split = N_REGIMES * pathways.pathway_width
+        values, first = room.values[:n], room.first[:n]
+        _write_windows(tables.values[rows], self._values_at, values)
+        _write_windows(tables.residual[rows], self._rest, first)
+        first = first.baddbmm_(self._weights(tables, rows, padded, n), values).relu_().view(n * steps, -1)
+        into, last = first[:, : N_REGIMES * each], first[:, N_REGIMES * each :]
         # Regimes come first: a softmax over four numbers that lie side by side costs ten times as much.
-        logits = torch.addmm(self._detector_out.bias[:, None], self._detector_out.weight, first[:, split:].T)
-        gate = torch.softmax(logits, dim=0)
-        each = pathways.second(first[:, :split])
-        c = each[0].mul_(gate[0, :, None])
+        logits = torch.addmm(self._detector_out.bias[:, None], self._detector_out.weight, last.T)
+        gate = torch.softmax(logits, dim=0)[..., None]
+        pathways, second = self._encoder.pathways, room.second[:, : n * steps]
+        into = into.unflatten(1, (N_REGIMES, each)).transpose(0, 1)
+        torch.baddbmm(pathways.second_bias, into, pathways.second_weight.transpose(1, 2), out=second).relu_()
+        c = torch.mul(second[0], gate[0], out=out.view(n * steps, each))
         for k in range(1, N_REGIMES):
-            c.addcmul_(each[k], gate[k, :, None])
-        return c.view(n, steps, -1), logits.view(N_REGIMES, n, steps)[..., -1].T
+            c.addcmul_(second[k], gate[k])
+        return logits.view(N_REGIMES, n, steps)[..., -1].T
 
     def _weights(self, tables: _Tables, rows: slice, padded: Tensor | None, n: int) -> Tensor:
         """Attention weights (n, T, T): of a bar at a position with another at another, four products."""
@@ -143,9 +163,7 @@ class FoldedEncoder:
         return torch.softmax(scores, dim=-1)
 
 
-def _windows_of(table: Tensor, n: int, at: Tensor) -> Tensor:
-    """(n, T, N), window i being the rows [i, i + T) of a contiguous table (n + T − 1, N), plus `at` (T, N)."""
-    steps, width = at.shape
-    # Told where to, since the layout that torch would choose follows that of the overlapping windows.
-    room = table.new_empty(n, steps, width)
-    return torch.add(table.as_strided((n, steps, width), (width, width, 1)), at, out=room)
+def _write_windows(table: Tensor, at: Tensor, out: Tensor) -> None:
+    """Windows (n, T, N), the i-th the rows [i, i + T) of a contiguous table (n + T − 1, N), plus `at` (T, N)."""
+    width = table.shape[1]
+    torch.add(table.as_strided(out.shape, (width, width, 1)), at, out=out)

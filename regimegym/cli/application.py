@@ -1,4 +1,7 @@
-"""A Hydra application as a subcommand: composes, runs, and lets our own errors through unchanged."""
+"""A Hydra application as a subcommand: composes, runs, and lets our own errors through unchanged.
+
+A task imports what it needs when it runs: what does not compose, and `--help`, are answered at once.
+"""
 
 import os
 import sys

@@ -6,8 +6,8 @@ import numpy as np
 
 from regimegym.envs.state import ACCOUNT_ROWS, Accounts, field_rows
 
-# Why something filled.
-ORDER, GAP, TRIGGER, MARGIN, STOP_LOSS, TAKE_PROFIT = range(6)
+# Why something filled. No Python numbers: the fills would be compiled anew for each, as for a literal.
+ORDER, GAP, TRIGGER, MARGIN, STOP_LOSS, TAKE_PROFIT = np.arange(6)
 FILL_REASONS = ("order", "gap", "trigger", "margin", "stop_loss", "take_profit")
 LIQUIDATIONS = (GAP, TRIGGER, MARGIN)  # the others are orders of the policy, or its protective exits
 MAX_FILLS = 3  # `cash` sizing closes and opens; an exit or a liquidation may follow

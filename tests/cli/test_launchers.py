@@ -43,15 +43,13 @@ def test_every_launcher_gives_the_results_of_basic_and_lists_what_failed(launche
 
 
 def test_a_bug_in_one_job_ends_no_other_and_is_no_mistake_of_the_user(tmp_path, monkeypatch, capfd):
-    from regimegym.cli import train as command
-
     def broken(config, overrides, job):
         if config.random_seed == 2:
             raise ZeroDivisionError("a bug of ours")
         return 0.5
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "train", broken)
+    monkeypatch.setattr("regimegym.training.trainer.train", broken)
     assert main(["train", "-m", "random_seed=1,2,3"]) == 1
     said = capfd.readouterr()
     assert "Traceback" in said.err

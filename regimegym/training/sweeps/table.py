@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from regimegym.training.formatting import UNDEFINED, duration, number, percent
+from regimegym.training.sweeps.choosing import Choosing
 from regimegym.training.sweeps.results import Row, SweepResult
 
 SHOWN = 10  # rows of the table; trials.csv holds all
@@ -44,7 +45,8 @@ def remarks(result: SweepResult) -> list[str]:
     if not result.best:
         return ["No trial has completed: there is nothing to choose from."]
     if "run" not in result.row(result.best[0]).metrics:  # a predictor's trial trades nothing
-        return [f"The best of {result.n_counted} trials by the rows that chose it: expect less of it on others."]
+        said = [f"The best of {result.n_counted} trials by the rows that chose it: expect less of it on others."]
+        return [*said, *_front(result)]
     share = percent(result.deflated_sharpe, 0)
     said = [
         f"The best of {result.n_counted} trials on these data; once they are counted, its Sharpe ratio on "
@@ -52,8 +54,29 @@ def remarks(result: SweepResult) -> list[str]:
         if math.isfinite(result.deflated_sharpe)
         else f"The best of {result.n_counted} trials has no defined Sharpe ratio on validation."
     ]
-    if len(result.best) > 1:
-        said.append(f"{len(result.best)} trials are on the Pareto front: none of them is better in everything.")
+    return [*said, *_of_choosing(result.choosing), *_front(result)]
+
+
+def _front(result: SweepResult) -> list[str]:
+    if len(result.best) < 2:
+        return []
+    return [f"{len(result.best)} trials are on the Pareto front: none of them is better in everything."]
+
+
+def _of_choosing(found: Choosing) -> list[str]:
+    """Whether what was best on some bars was good on others, and whether any trial beats buy and hold."""
+    said = []
+    if math.isfinite(found.overfitting):
+        said.append(
+            f"Chosen on one half of the validation bars, the best of {found.n_trials} trials is among the worse "
+            f"half on the other in {percent(found.overfitting, 0)} of the cuts (probability of backtest "
+            "overfitting; 50 % is luck)."
+        )
+    if math.isfinite(found.superiority):
+        said.append(
+            f"That none of them beats buy and hold there is rejected with p = {number(found.superiority, 3)}"
+            " (SPA test)."
+        )
     return said
 
 

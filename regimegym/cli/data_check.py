@@ -59,7 +59,7 @@ def raise_where_broken(reports: Sequence["FileReport"]) -> None:
         return
     count = sum(finding.count for report in broken for finding in report.violations)
     names = [f"{report.file}: {', '.join(finding.rule for finding in report.violations)}" for report in broken]
-    readable = next((report.file for report in broken if report.n_bars), None)
+    repairable = next((report.file for report in broken if report.n_bars - report.n_bad > 1), None)
     which = broken[0].file if len(reports) == 1 else f"{len(broken)} of {len(reports)} files"
     raise DataError(
         "broken-contract",
@@ -67,8 +67,8 @@ def raise_where_broken(reports: Sequence["FileReport"]) -> None:
         place=names,
         found=f"{count:,} violation{'s' if count > 1 else ''}",
         help=()
-        if readable is None
-        else ("write a repaired copy, with a list of every change:", f"regime-gym data check {readable} --fix"),
+        if repairable is None
+        else ("write a repaired copy, with a list of every change:", f"regime-gym data check {repairable} --fix"),
     )
 
 

@@ -188,4 +188,9 @@ def test_settings_of_a_training_are_understood_as_flags(here, capsys):
     german = table().rename(columns={"date": "Date"}).map(lambda cell: str(cell).replace(".", ","))
     german.to_csv("german.csv", index=False, sep=";")
     assert main(["data", "check", "german.csv", "data.dialect=decimal_comma"]) == 0
+    capsys.readouterr()
+    assert main(["data", "check", "german.csv"]) == 2
+    said = capsys.readouterr()
+    assert "data.dialect=decimal_comma reads it" in said.out
+    assert "--fix" not in said.err  # nothing would be left
     assert main(["data", "check", "german.csv", "data.nothing=1"]) == 2

@@ -24,9 +24,9 @@ from regimegym.training.trainer import train  # noqa: E402
 WORDS = [
     "data.n_bars=1600",
     "env.episode.length=64",
-    "trainer.total_steps=6000",
+    "trainer.total_steps=3000",
     "trainer.n_accounts=4",
-    "trainer.validate_every=1000",
+    "trainer.validate_every=500",
     "network=mlp",
     "trainer.gate=null",
     "evaluation.random_accounts=3",

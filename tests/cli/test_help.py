@@ -53,3 +53,15 @@ def test_help_and_what_does_not_compose_are_answered_before_anything_heavy_is_im
     )
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
     assert done.stderr.splitlines()[-1] == "only"
+
+
+def test_a_pipe_without_special_letters_ends_no_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "regimegym.cli.main", "data", "check", "prîces.csv"],
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )
+    assert done.returncode == 2
+    assert b"pr?ces.csv" in done.stdout
+    assert b"data/broken-contract" in done.stderr

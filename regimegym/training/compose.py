@@ -15,7 +15,7 @@ FUNCTION = re.compile(r"\w+\(.*\)")
 
 
 def expanded(words: Sequence[str]) -> list[str]:
-    """The words as Hydra has them: `+target@targets.NAME=OPTION` for `targets.NAME=OPTION`, special letters in quotes."""
+    """The words as Hydra has them: `targets.NAME=OPTION` as `+target@targets.NAME=OPTION`, odd letters in quotes."""
     return [_expanded(word) for word in words]
 
 

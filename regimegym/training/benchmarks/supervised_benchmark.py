@@ -15,10 +15,10 @@ from regimegym.supervised.latency import row_latency
 from regimegym.supervised.lesson import Lesson
 from regimegym.training.benchmarks import supervised_cases as cases
 from regimegym.training.benchmarks.machine import describe_machine
-from regimegym.training.benchmarks.rows import Target
+from regimegym.training.benchmarks.record import described
 from regimegym.training.benchmarks.table import VERDICTS
+from regimegym.training.benchmarks.target import Target
 from regimegym.training.formatting import count, duration, number
-from regimegym.training.manifest import code_version, package_versions
 
 FORMAT = 1
 N_ROWS = 50_000
@@ -97,17 +97,11 @@ class SupervisedBenchmark:
 
     def to_json(self) -> dict[str, Any]:
         """The whole record: rows with their verdicts, versions, machine."""
-        return {
-            "format": FORMAT,
-            "benchmark": "supervised",
-            "started": self.started.isoformat(timespec="seconds"),
+        return described("supervised", FORMAT, self.started) | {
             "repeats": self.repeats,
             "budget": self.budget,
             "n_rows": self.n_rows,
             "n_features": self.n_features,
-            "machine": describe_machine(),
-            "code": code_version(),
-            "packages": package_versions(),
             "predictors": [asdict(row) | {"met": row.is_met} for row in self.predictors],
             "peers": [asdict(row) | {"ratio": row.ratio, "met": row.is_met} for row in self.peers],
         }

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: metrics.json, equity.parquet, and the report as HTML, Markdown and JSON."""
+"""What an evaluation leaves behind: metrics.json, equity.parquet, trades.csv, and the report in three forms."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,12 +16,14 @@ from regimegym.evaluate.report.build import write_report
 from regimegym.evaluate.report.markdown import report_markdown
 from regimegym.evaluate.report.reading import Report
 from regimegym.evaluate.report_calibration import calibration_content
-from regimegym.evaluate.report_content import ReportContext, as_return, one_way_cost, to_report
+from regimegym.evaluate.report_content import to_report
+from regimegym.evaluate.report_facts import ReportContext, one_way_cost
 from regimegym.evaluate.trajectory import to_frame
+from regimegym.evaluate.verdict import as_return
 from regimegym.features.bars import NS_PER_SECOND, Bars
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
-from regimegym.training.run_folder import RunFolder, refused_by_machine
+from regimegym.training.run_folder import RunFolder, read_json, refused_by_machine
 from regimegym.training.summary import Block
 
 
@@ -33,6 +35,8 @@ def write_outcome(folder: RunFolder, evaluations: Sequence[Evaluation], context:
     """
     folder.write_json(folder.metrics.name, {found.part: found.metrics for found in evaluations})
     _write_equity(folder, evaluations)
+    trades = pd.concat([found.trades.assign(part=found.part) for found in evaluations], ignore_index=True)
+    folder.write_text("trades.csv", trades.to_csv(index=False))
     write_reports(folder, to_report(evaluations[-1], context))
 
 
@@ -67,6 +71,9 @@ def report_context(
     commands: Sequence[tuple[str, str]],
     calibration: Mapping[str, Any] | None = None,
     look_ahead: Mapping[str, Any] | None = None,
+    latencies_ms: Sequence[float] | None = None,
+    decision: Mapping[str, Any] | None = None,
+    drift: Mapping[str, Any] | None = None,
 ) -> ReportContext:
     """What the report says about the run itself.
 
@@ -76,7 +83,7 @@ def report_context(
         trials: configurations scored on validation so far.
         validation: the agent's validation metrics, to show the shrinkage; None without.
         commands: (label, command) pairs to paste.
-        calibration, look_ahead: what was measured of them; None where nothing was.
+        calibration, look_ahead, latencies_ms, decision, drift: what was measured of them; None where nothing was.
     """
     return ReportContext(
         source=bars.source,
@@ -102,6 +109,9 @@ def report_context(
         commands=commands,
         calibration=calibration,
         look_ahead=look_ahead,
+        latencies_ms=latencies_ms,
+        decision=decision,
+        drift=drift,
     )
 
 
@@ -141,3 +151,11 @@ def period(timestamps: np.ndarray) -> str:
 def day(timestamp: int) -> str:
     """Date of a timestamp in UTC nanoseconds."""
     return f"{datetime.fromtimestamp(int(timestamp) // NS_PER_SECOND, tz=UTC):%Y-%m-%d}"
+
+
+def validation_of(run: RunFolder, part: str) -> dict[str, float] | None:
+    """The agent's validation metrics as the training left them, to show beside its test; None elsewhere."""
+    found = read_json(run.metrics).get("validation", {}).get("agent")
+    if part != "test" or not found:
+        return None
+    return {name: float("nan") if value is None else float(value) for name, value in found.items()}

@@ -1,7 +1,5 @@
 """The page of several runs side by side, and the same as Markdown."""
 
-import base64
-import hashlib
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -9,16 +7,17 @@ from string import Template
 from typing import Any
 
 from regimegym.evaluate.metrics import METRICS
-from regimegym.evaluate.report.build import part_of, write_page
-from regimegym.evaluate.report.figures import embed_json
 from regimegym.evaluate.report.markdown import markdown_table
 from regimegym.evaluate.report.numbers import NO_BREAK, day, interval, mark, number, percent, plural, quantity
+from regimegym.evaluate.report.page import Page, part_of, render_page, write_page
 from regimegym.evaluate.report.reading import Report, unit_of
 from regimegym.evaluate.report.sections import section, shaded
 from regimegym.evaluate.report.summary import track
 from regimegym.evaluate.report.tables import cell, table
 
 DAY_MS = 86_400_000
+SCRIPTS = ("charts.js", "compare.js")
+FILES = "The same content as data: <code>comparison.json</code>, as text: <code>comparison.md</code>."
 
 
 def write_comparison(content: dict[str, Any], path: Path) -> None:
@@ -28,18 +27,19 @@ def write_comparison(content: dict[str, Any], path: Path) -> None:
 
 def render_comparison(content: Report) -> str:
     """The HTML text; verdict, tables and intervals stand without JavaScript."""
-    script = "(() => {\n" + part_of("charts.js") + "\n" + part_of("compare.js") + "})();"
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return Template(part_of("compare.html")).substitute(
-        title=escape(f"{plural(len(content['runs']), 'run')} side by side"),
-        facts=_facts(content),
-        verdict=_verdict(content),
-        metrics=_metrics(content),
-        scenarios=_scenarios(content),
-        style=part_of("style.css"),
-        script=script,
-        script_hash=f"sha256-{digest}",
-        data=embed_json(_data(content)),
+    title = escape(f"{plural(len(content['runs']), 'run')} side by side")
+    parts = {"verdict": _verdict(content), "metrics": _metrics(content), "scenarios": _scenarios(content)}
+    return render_page(
+        Page(
+            tab=title,
+            kind="comparison",
+            title=title,
+            facts=_facts(content),
+            body=Template(part_of("compare.html")).substitute(parts),
+            files=FILES,
+            scripts=SCRIPTS,
+            data=_data(content),
+        )
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from regimegym.evaluate.report import evidence, headings, sections, summary
+from regimegym.evaluate.report import calibrated, evidence, headings, histories, sections, summary, targets
 from regimegym.evaluate.report.numbers import (
     DASH,
     NO_BREAK,
@@ -32,14 +32,24 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _verdict(report)
     yield from _key_figures(report)
     yield from _section(headings.metrics_heading(report), _metrics(report))
+    if report.get("targets"):
+        rows = markdown_table(targets.target_head(report), targets.target_lines(report))
+        yield from _section(f"Targets: {targets.target_heading(report['targets'])}", rows)
     yield from _section(headings.regime_heading(report), _regimes(report))
     if report.get("scenarios"):
         yield from _section(sections.scenario_heading(report), _scenario_groups(report["scenarios"]))
     yield from _section(headings.cost_heading(report), _costs(report))
     if report.get("statistics"):
         yield from _section(evidence.statistics_heading(report["statistics"]), _path(report["statistics"]["path"]))
+    if report.get("monte_carlo"):
+        found = report["monte_carlo"]
+        yield from _section(
+            histories.history_heading(found),
+            markdown_table(("metric", "median path", f"{percent(found['level'], 0)} of the paths"),
+                           histories.history_rows(found)),
+        )  # fmt: skip
     if report.get("calibration"):
-        yield from _section(evidence.calibration_heading(report["calibration"]), ())
+        yield from _section(calibrated.calibration_heading(report["calibration"]), ())
     yield from _section("What speaks against it", (f"- **{a}** {b}" for a, b in summary.weaknesses(report)))
     yield from _section("Repeat it", _commands(report))
 

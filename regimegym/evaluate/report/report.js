@@ -251,15 +251,8 @@ for (const [name, spec, time] of [["equity", equitySpec, true], ["drawdown", dra
   charts.push({host, spec, time});
 }
 buildLegends();
-drawAll();
+start();
 
-let lastWidth = innerWidth, timer;
-addEventListener("resize", () => {
-  if (innerWidth === lastWidth) return;
-  lastWidth = innerWidth;
-  clearTimeout(timer);
-  timer = setTimeout(drawAll, 80);
-});
 addEventListener("beforeprint", () => {
   document.querySelectorAll("details").forEach(d => { d.dataset.open = d.open ? "1" : ""; d.open = true; });
   view.printing = true;
@@ -270,7 +263,6 @@ addEventListener("afterprint", () => {
   view.printing = false;
   drawAll();
 });
-document.querySelectorAll(".reset").forEach(button => button.addEventListener("click", () => zoom(whole.slice())));
 const logButton = document.getElementById("log"), themeButton = document.getElementById("theme");
 logButton.hidden = themeButton.hidden = false;
 logButton.addEventListener("click", () => {

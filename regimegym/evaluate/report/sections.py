@@ -31,10 +31,12 @@ LINKS = {
     "trades": "Trades",
     "regimes": "Regimes",
     "metrics": "Metrics",
+    "targets": "Targets",
     "scenarios": "Scenarios",
     "costs": "Costs",
     "walkforward": "Walk-forward",
     "statistics": "Statistics",
+    "histories": "Histories",
     "calibration": "Calibration",
     "against": "Against it",
     "card": "Run card",
@@ -194,10 +196,12 @@ def _fold_row(fold: Report, reach: float) -> str:
 def navigation(report: Report) -> str:
     """Links to the sections that stand."""
     optional: dict[str, Any] = {
+        "targets": report.get("targets"),
         "scenarios": report.get("scenarios"),
         "walkforward": report.get("walk_forward"),
         "statistics": report.get("statistics"),
-        "calibration": report.get("calibration"),
+        "histories": report.get("monte_carlo"),
+        "calibration": report.get("calibration") or report.get("decision"),
     }
     return "".join(f'<a href="#{key}">{text}</a>' for key, text in LINKS.items() if optional.get(key, True))
 

@@ -195,6 +195,7 @@ def weaknesses(report: Report) -> list[tuple[str, str]]:
         *(("Warning", _sentence(text)) for text in report["warnings"]),
         *((WEAKNESSES.get(one["key"], "Weak"), one["text"]) for one in weak if one["is_weak"]),
         *_look_ahead(report.get("look_ahead")),
+        *_drift(report.get("drift")),
         *_shrinkage(report.get("shrinkage") or {}),
         ("Trials and looks", counters),
         ("Length of the record", record),
@@ -210,6 +211,13 @@ def _look_ahead(audit: Report | None) -> list[tuple[str, str]]:
     if not audit["found"]:
         return [("Look-ahead audit", f"{what}: nothing changed when only the future did.")]
     return [("Look-ahead found", f"{what}: {', '.join(audit['changed'])} changed when only the future did.")]
+
+
+def _drift(found: Report | None) -> list[tuple[str, str]]:
+    if not found or not found["drifted"]:
+        return []
+    text = f"{found['drifted']} of {plural(found['n'], 'feature')} are distributed otherwise here than in training."
+    return [("Inputs have drifted", text)]
 
 
 def _shrinkage(values: Report) -> list[tuple[str, str]]:

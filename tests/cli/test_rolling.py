@@ -10,6 +10,7 @@ import yaml
 from tiny_runs import TINY_DQN, read
 
 from regimegym.cli.main import main
+from regimegym.training import rolling
 
 ROLLING = [*TINY_DQN, "data.n_bars=1740", "features=minimal", "rolling.window=600", "rolling.step=500"]
 
@@ -98,9 +99,39 @@ def test_rolling_training_begins_each_window_with_the_weights_before(tmp_path, m
     assert result["windows"][1]["weights_moved"] == 0.0  # nothing was learned, so what was there is still there
 
 
+def test_whether_a_window_trains_is_asked_once_and_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    asked = []
+
+    def reason(config, settings, market, folder, windows, k):
+        asked.append(k)
+        return "rsi drifted" if k == 2 else ""
+
+    monkeypatch.setattr(rolling, "reason_to_retrain", reason)
+    words = [*ROLLING, "data.n_bars=1800", "rolling.step=300", "rolling.retrain=on_drift"]
+    assert main(["walkforward", *words, "run_dir=all"]) == 0
+    out = capsys.readouterr().out
+    assert "fold 2 keeps the model of fold 1" in out
+    assert "fold 3 trains anew: rsi drifted" in out
+    plan = read(tmp_path / "all/rolling.json")
+    assert [window["model_of"] for window in plan["windows"]] == [0, 0, 2, 2]
+    assert [window["reason"] for window in plan["windows"]] == ["", "", "rsi drifted", ""]
+    assert sorted(path.name for path in (tmp_path / "all/windows").iterdir()) == ["01", "03"]
+    assert [one["model"] for one in read(tmp_path / "all/walk_forward.json")["windows"]] == [
+        "fold 1",
+        "fold 1",
+        "fold 3",
+    ]
+    (tmp_path / "all/rolling.json").write_text(json.dumps(plan | {"status": "running"}))
+    assert main(["train", "resume=all"]) == 0
+    assert asked == [1, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
+        (["rolling.step=60"], "65 bars: an episode of env.episode.length"),
+        (["rolling.retrain=on_drift", "rolling.jobs=2"], "once the window before it has been traded"),
         (["rolling.window=soon"], "'rolling.window' must be a number of bars or a calendar length, got 'soon'"),
         (["rolling.window=4mo", "rolling.jobs=2", "rolling.warm_start=true"], "are trained one after the other"),
         (["rolling.window=9000"], "do not hold 9000 of training"),

@@ -17,6 +17,7 @@ from regimegym.evaluate.report import (
     summary,
     tables,
     targets,
+    walked,
 )
 from regimegym.evaluate.report.figures import chart_data
 from regimegym.evaluate.report.numbers import words
@@ -91,7 +92,7 @@ def _texts(report: Report) -> dict[str, str]:
         "month_table": sections.month_table(report),
         "target_section": targets.target_section(report),
         "scenario_section": sections.scenario_section(report),
-        "walk_forward_section": sections.walk_forward_section(report),
+        "walk_forward_section": walked.walk_forward_section(report),
         "statistics_section": evidence.statistics_section(report),
         "history_section": histories.history_section(report),
         "calibration_section": calibrated.calibration_section(report),

@@ -7,7 +7,7 @@ from string import Template
 from typing import Any
 
 from regimegym.evaluate.metrics import METRICS
-from regimegym.evaluate.report.markdown import markdown_table
+from regimegym.evaluate.report.markdown_table import markdown_table
 from regimegym.evaluate.report.numbers import NO_BREAK, day, interval, mark, number, percent, plural, quantity
 from regimegym.evaluate.report.page import Page, part_of, render_page, write_page
 from regimegym.evaluate.report.reading import Report, unit_of
@@ -29,6 +29,7 @@ def render_comparison(content: Report) -> str:
     """The HTML text; verdict, tables and intervals stand without JavaScript."""
     title = escape(f"{plural(len(content['runs']), 'run')} side by side")
     parts = {"verdict": _verdict(content), "metrics": _metrics(content), "scenarios": _scenarios(content)}
+    parts["equity"] = part_of("equity.html")
     return render_page(
         Page(
             tab=title,

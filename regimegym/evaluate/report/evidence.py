@@ -130,7 +130,7 @@ def _path_table(path: Sequence[Report]) -> str:
 
 
 def _facts(report: Report, content: Report) -> list[tuple[str, str]]:
-    trials, timing, risk, pnl = content["trials"], content["timing"], content["risk"], report.get("pnl_parts") or {}
+    trials, timing, risk = content["trials"], content["timing"], content["risk"]
     found = [
         (
             "Trials",
@@ -153,11 +153,6 @@ def _facts(report: Report, content: Report) -> list[tuple[str, str]]:
         *_hindsight(report.get("hindsight") or {}),
         *_inputs(report.get("drift")),
     ]
-    if pnl:
-        share = {name: money / report["facts"]["initial_cash"] for name, money in pnl.items() if is_defined(money)}
-        parts = ", ".join(f"{name} {percent(value, 1, True)}" for name, value in share.items() if name != "total")
-        text = f"{parts}; together {percent(share.get('total'), 1, True)} of the starting equity."
-        found.insert(2, ("Where it came from", text))
     if risk:
         met = risk["backtest"]
         found.append(

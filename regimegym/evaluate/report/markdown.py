@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from regimegym.evaluate.report import calibrated, evidence, headings, histories, sections, summary, targets
+from regimegym.evaluate.report import calibrated, evidence, headings, histories, sections, summary, targets, walked
+from regimegym.evaluate.report.markdown_table import markdown_table, plain_line
 from regimegym.evaluate.report.numbers import (
     DASH,
     NO_BREAK,
@@ -26,7 +27,7 @@ def report_markdown(report: Report) -> str:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    yield f"# {_plain(report['title'])}"
+    yield f"# {plain_line(report['title'])}"
     yield ""
     yield _facts(report)
     yield from _verdict(report)
@@ -39,6 +40,11 @@ def _lines(report: Report) -> Iterator[str]:
     if report.get("scenarios"):
         yield from _section(sections.scenario_heading(report), _scenario_groups(report["scenarios"]))
     yield from _section(headings.cost_heading(report), _costs(report))
+    if report.get("walk_forward"):
+        found = report["walk_forward"]
+        yield from _section(
+            walked.walk_forward_heading(found), markdown_table(walked.FOLD_HEAD, walked.fold_rows(found))
+        )
     if report.get("statistics"):
         yield from _section(evidence.statistics_heading(report["statistics"]), _path(report["statistics"]["path"]))
     if report.get("monte_carlo"):
@@ -56,13 +62,9 @@ def _lines(report: Report) -> Iterator[str]:
 
 def _section(heading: str, lines: Sequence[str] | Iterator[str]) -> Iterator[str]:
     yield ""
-    yield f"## {_plain(heading)}"
+    yield f"## {plain_line(heading)}"
     yield ""
     yield from lines
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _facts(report: Report) -> str:
@@ -172,15 +174,3 @@ def _path(path: Sequence[Report]) -> Iterator[str]:
 def _commands(report: Report) -> Iterator[str]:
     for row in report["commands"]:
         yield f"    {row['command']}"
-
-
-def markdown_table(head: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequence[str]] | map) -> Iterator[str]:
-    """Lines of a Markdown table; the first column is text, the others are numbers."""
-    yield f"| {' | '.join(head)} |"
-    yield f"|{'|'.join(['---', *['---:'] * (len(head) - 1)])}|"
-    for row in rows:
-        yield f"| {' | '.join(_cell(text) for text in row)} |"
-
-
-def _cell(text: str) -> str:
-    return _plain(text).replace("|", "\\|") if text else DASH

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from regimegym.cli import jobs
+from regimegym.cli.own_modules import find_own_modules
 from regimegym.common.errors import RegimeGymError
 
 SWEEP_FLAGS = ("-m", "--multirun")
@@ -36,8 +37,7 @@ def run_application(name: str, task: Callable[[DictConfig], float | None], words
             failures.append(failure)
             return nan
 
-    # Behind everything else, so that nothing there can take a library's name: rules of the user's own.
-    sys.path.append(os.getcwd())
+    find_own_modules()
     # Hydra's own handler would print a shortened traceback and exit with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     # argparse takes a flag only before or behind all overrides, people write it anywhere.

@@ -1,13 +1,10 @@
 """regime-gym data audit: does anything see the future?"""
 
 import contextlib
-import inspect
 import json
 import shlex
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from regimegym.cli.arguments import Parser
+from regimegym.cli.own_modules import find_own_modules
 from regimegym.common.checks import check_at_least
-from regimegym.common.errors import ConfigError, DataError, nearest_name
+from regimegym.common.errors import ConfigError, DataError
 from regimegym.common.plain import plain
 
 if TYPE_CHECKING:
@@ -49,9 +47,12 @@ def run(words: list[str]) -> None:
     # Everything heavy is imported once the arguments are known to be right.
     from hydra import compose, initialize_config_module
 
+    from regimegym.features.own import own_function
+
     with initialize_config_module("regimegym.conf", version_base="1.3"):
         config = compose("train", overrides=overrides)
-    compute = None if feature is None else _imported(feature)
+    find_own_modules()
+    compute = None if feature is None else own_function(feature, "feature")
     report, bars = _audit(config, options, compute, feature)
     console = Console()
     _show(report, bars, console)
@@ -79,32 +80,6 @@ def _options(words: list[str]) -> tuple[Any, list[str], str | None]:
         raise ConfigError("not-a-file", f"'--json' must be a file, got the folder {options.json}")
     own = [word.removeprefix(FEATURE) for word in rest if word.startswith(FEATURE)]
     return options, [word for word in rest if not word.startswith(FEATURE)], own[-1] if own else None
-
-
-def _imported(path: str) -> Callable[..., object]:
-    """The function at `module.function`; modules of the working folder are found too."""
-    module_name, _, name = path.rpartition(".")
-    if not module_name:
-        raise ConfigError("no-such-feature", f"'feature={path}' names no module", needed="feature=module.function")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        module = import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            "no-such-feature", f"'feature={path}': {error}", help=("the file must lie in this folder or be installed",)
-        ) from error
-    finally:
-        sys.path.remove(str(Path.cwd()))
-    function = getattr(module, name, None)
-    if not callable(function):
-        functions = [known for known, value in vars(module).items() if inspect.isfunction(value)]
-        raise ConfigError(
-            "no-such-feature",
-            f"'{module_name}' has no function '{name}'",
-            found=", ".join(functions) or "no function",
-            nearest=nearest_name(name, functions),
-        )
-    return function
 
 
 def _audit(
@@ -136,18 +111,11 @@ def _audit(
 
 def _told(provider: "Provider", path: str) -> "Provider":
     """`provider`, whose own exceptions become one message that says where they came from."""
+    from regimegym.features.own import told
 
     def provide(bars: "Bars", context: "Context") -> Any:
-        try:
+        with told(path):
             return provider(bars, context)
-        except Exception as error:
-            frame = inspect.getinnerframes(error.__traceback__)[-1] if error.__traceback__ else None
-            raise ConfigError(
-                "feature-failed",
-                f"{path} raised {type(error).__name__}: {error}",
-                place=() if frame is None else (f"{frame.filename}, line {frame.lineno}, in {frame.function}",),
-                needed="a function of regimegym.features.feature.FeatureInputs that gives one value per bar",
-            ) from error
 
     return provide
 

@@ -30,7 +30,7 @@ from regimegym.training.sweeps.tune_settings import ClusterSettings
 from regimegym.training.wiring import build
 
 OWN = ("search", "cluster", "sweep_dir", "every", "dry_run", *(field.name for field in fields(SweepSettings)))
-NOT_HERE = ("resume", "run_dir", "optimised")  # of train, without meaning for many trials
+NOT_HERE = ("resume", "trust", "run_dir", "optimised")  # of train, without meaning for many trials
 # A gate that stays closed scores 0, and a search cannot tell zeros apart; the best one is trained with it.
 NO_GATE = "trainer.gate=null"
 

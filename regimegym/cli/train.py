@@ -13,6 +13,7 @@ from regimegym.training.preparation import Job
 from regimegym.training.rolling import check_no_sweep, is_rolling, resume_rolling, train_rolling
 from regimegym.training.sweeps.best import optimised_words
 from regimegym.training.trainer import resume, train
+from regimegym.training.wiring import trusted_names
 
 
 def run(words: list[str]) -> None:
@@ -33,7 +34,7 @@ def _task(config: DictConfig) -> float:
         return train_rolling(config, overrides)
     if config.resume is None:
         return train(config, overrides, job)
-    others = [word for word in overrides if not word.startswith("resume=")]
+    others = [word for word in overrides if not word.startswith(("resume=", "trust="))]
     if others or job is not None:
         raise ConfigError(
             "resume-alone",
@@ -42,4 +43,5 @@ def _task(config: DictConfig) -> float:
             help=[f"regime-gym train resume={config.resume}"],
             kept="nothing was written",
         )
-    return resume_rolling(config.resume) if is_rolling(config.resume) else resume(config.resume)
+    trust = trusted_names(config.trust)
+    return resume_rolling(config.resume, trust) if is_rolling(config.resume) else resume(config.resume, trust=trust)

@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from regimegym.cli.application import run_application
 from regimegym.training.rolling import check_no_sweep, resume_rolling, train_rolling
+from regimegym.training.wiring import trusted_names
 
 WINDOWS = "rolling=walk_forward"
 
@@ -20,5 +21,5 @@ def _task(config: DictConfig) -> float:
     composed = HydraConfig.get()
     check_no_sweep(composed.job.num if composed.mode == RunMode.MULTIRUN else None)
     if config.resume is not None:
-        return resume_rolling(config.resume)
+        return resume_rolling(config.resume, trusted_names(config.trust))
     return train_rolling(config, [word for word in composed.overrides.task if word != WINDOWS])

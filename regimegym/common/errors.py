@@ -105,7 +105,7 @@ class MachineError(RegimeGymError):
     exit_code = 3
 
 
-def nearest_name(name: str, known: Iterable[str]) -> str | None:
-    """The one known name most like `name`, or None when nothing is near."""
-    found = get_close_matches(name, list(known), n=1, cutoff=0.5)
+def nearest_name(name: str, known: Iterable[str], least: float = 0.5) -> str | None:
+    """The one known name most like `name`, or None when none shares at least that much of its letters."""
+    found = get_close_matches(name, list(known), n=1, cutoff=least)
     return found[0] if found else None

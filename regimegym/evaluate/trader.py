@@ -129,10 +129,10 @@ class Trader:
         Raises:
             DataError: bars that break the data contract, too few, or without what a feature needs.
         """
-        own = {key: value for key, value in self.card.feature_settings.items() if key not in ("names", "missing")}
+        given = {key: value for key, value in self.card.feature_settings.items() if key not in ("names", "missing")}
         # A card can come from anybody: it may not say where files are written.
         names = self.card.feature_names if self.predictors is None else self.predictors.inputs
-        settings = FeatureSettings(names, **own | {"cache": "auto"})
+        settings = FeatureSettings(names, **given | {"cache": "auto"})
         market = prepare_market(bars_of(bars), self.card.regime_rule(), settings, context)
         market = market if self.predictors is None else self.predictors.join(market)
         aligned = replace(market, table=align_features(self.card.feature_names, market.table))

@@ -130,7 +130,7 @@ class Feature:
     @property
     def is_built_in(self) -> bool:
         """Whether it is computed by this package and by nobody else's code."""
-        return all(function.__module__.startswith("regimegym.") for function in _functions(self.compute))
+        return all(str(function.__module__).startswith("regimegym.") for function in _functions(self.compute))
 
     def lacks(self, inputs: FeatureInputs) -> list[str]:
         """What of NEEDS, or of the length of a bar, this data does not have."""

@@ -10,6 +10,7 @@ import numpy as np
 from regimegym.common.checks import check_choice, check_positive
 from regimegym.common.errors import ConfigError, DataError, nearest_name
 from regimegym.features.feature import FEATURES, SERIES, Feature, FeatureInputs
+from regimegym.features.own import own_feature, told
 from regimegym.features.segments import Piece
 from regimegym.features.sets import DEFAULT_SET, SETS
 
@@ -56,6 +57,41 @@ class FeatureSettings:
             raise ConfigError("repeated-feature", f"'features.names' holds '{twice[0]}' twice")
 
 
+def chosen_features(
+    names: Sequence[str] = DEFAULT_SET,
+    add: Sequence[str] = (),
+    drop: Sequence[str] = (),
+    missing: str = "raise",
+    longest_gap_days: float = 10.0,
+    cache: str = "auto",
+    *,
+    own: Sequence[str] = (),
+) -> FeatureSettings:
+    """The settings of these features with some more or fewer.
+
+    Args:
+        names, missing, longest_gap_days, cache: as in FeatureSettings.
+        add: registered features behind them.
+        drop: those of `names` that are left out.
+        own: import paths of the user's own features, which stand last; what else their modules register
+            can be named in `add`. By keyword only: who checks a configuration finds it under its name.
+
+    Raises:
+        ConfigError: an unknown feature, one to drop that is not among them, or an own one that cannot be imported.
+    """
+    names, own = ((given,) if isinstance(given, str) else tuple(given) for given in (names, own))
+    absent = [feature for feature in drop if feature not in names]
+    if absent:
+        raise ConfigError(
+            "nothing-to-drop",
+            f"'features.drop' names '{absent[0]}', which is not among the features",
+            needed=f"one of {', '.join(names)}",
+            nearest=nearest_name(absent[0], names),
+        )
+    kept, registered = [name for name in names if name not in drop], [own_feature(path) for path in own]
+    return FeatureSettings((*kept, *add, *registered), missing, longest_gap_days, cache)
+
+
 def feature_set(
     name: str,
     add: Sequence[str] = (),
@@ -63,12 +99,10 @@ def feature_set(
     missing: str = "omit",
     longest_gap_days: float = 10.0,
     cache: str = "auto",
+    *,
+    own: Sequence[str] = (),
 ) -> FeatureSettings:
-    """The settings of the named set with some features more or fewer.
-
-    Raises:
-        ConfigError: an unknown set or feature, or one to drop that the set does not hold.
-    """
+    """`chosen_features` of the named set. Raises ConfigError where there is no such set, and as that."""
     if name not in SETS:
         raise ConfigError(
             "unknown-set",
@@ -76,15 +110,7 @@ def feature_set(
             needed=f"one of {', '.join(SETS)}",
             nearest=nearest_name(name, SETS),
         )
-    absent = [feature for feature in drop if feature not in SETS[name]]
-    if absent:
-        raise ConfigError(
-            "nothing-to-drop",
-            f"'features.drop' names '{absent[0]}', which the set '{name}' does not hold",
-            nearest=nearest_name(absent[0], SETS[name]),
-        )
-    kept = (feature for feature in SETS[name] if feature not in drop)
-    return FeatureSettings((*kept, *add), missing, longest_gap_days, cache)
+    return chosen_features(SETS[name], add, drop, missing, longest_gap_days, cache, own=own)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +201,10 @@ def compute_columns(
     for column, feature in columns:
         if feature.name not in made:
             tell(len(made), len(columns), feature.name)
-            feature.compute_into(inputs, column)
+            if feature.is_built_in:
+                feature.compute_into(inputs, column)
+            else:
+                column[:] = _values_of(feature, inputs)
             _check_finite(column[warm_up:], feature.name, warm_up)
             inputs.put_column(feature.name, column)
             made.add(feature.name)
@@ -192,8 +221,19 @@ def _fill_block(
     part = inputs.rows(first, stop)
     known = max(start, warm_up)
     for column, feature in columns:
-        column[start:stop] = feature.compute(part)[start - first :]
+        column[start:stop] = _values_of(feature, part)[start - first :]
         _check_finite(column[known:stop], feature.name, known)
+
+
+def _values_of(feature: Feature, inputs: FeatureInputs) -> np.ndarray:
+    """The column (T,); what code of the user's own raises, or gives in another shape, is one message."""
+    if feature.is_built_in:
+        return feature.compute(inputs)
+    with told(f"feature '{feature.name}'"):
+        values = np.asarray(feature.compute(inputs), dtype=np.float64)
+        if values.shape != (len(inputs),):
+            raise ValueError(f"its shape is {values.shape}, one value per bar is ({len(inputs)},)")
+        return values
 
 
 def first_known_row(inputs: FeatureInputs, features: Sequence[Feature]) -> int:

@@ -26,6 +26,7 @@ from regimegym.features.validation import Broken, Origin
 
 TEXT = (".csv", ".txt", ".tsv")
 PARQUET = (".parquet", ".pq")
+SLIP = 0.7  # share of letters that two names have in common where one is a slip of the other
 Recognise = Callable[[Sequence[str], Header | None], dict[str, int]]  # names, header of a text → our name: position
 
 
@@ -104,17 +105,28 @@ def _check_file(path: Path) -> None:
     if path.suffix.lower() not in TEXT + PARQUET:
         raise DataError(
             "unknown-extension",
-            f"{path.name} has the extension '{path.suffix}'",
+            f"{path.name} has " + (f"the extension '{path.suffix}'" if path.suffix else "no extension"),
             needed=f"one of {', '.join(TEXT + PARQUET)}",
+            nearest=_nearest_file(path),
         )
     if not path.is_file():
-        folder = path.parent
-        neighbours = [p.name for p in folder.iterdir()] if folder.is_dir() else []
         raise DataError(
             "missing-file",
             f"there is no file {path}",
-            nearest=nearest_name(path.name, neighbours),
+            found=None if path.parent.is_dir() else f"no folder {path.parent}",
+            nearest=_nearest_file(path),
         )
+
+
+def _nearest_file(path: Path) -> str | None:
+    """The readable file of the same folder whose name differs by little: a slip, another case or extension."""
+    if not path.parent.is_dir():
+        return None
+    names = {
+        other.name: other.stem.lower() for other in path.parent.iterdir() if other.suffix.lower() in TEXT + PARQUET
+    }
+    near = nearest_name(path.stem.lower(), names.values(), least=SLIP)
+    return next((name for name, stem in names.items() if stem == near), None)
 
 
 def _files_in(folder: Path) -> str | None:

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from regimegym.training.wiring import leaves
 
 ALWAYS = ("random_seed",)
-NEVER = ("run_dir", "name", "resume")
+NEVER = ("run_dir", "name", "resume", "trust")
 
 
 def compared_settings(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:

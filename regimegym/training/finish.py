@@ -24,6 +24,7 @@ from regimegym.training.outcome import calibration_of, gate_words, report_contex
 from regimegym.training.preparation import Training, device_of, write_manifest
 from regimegym.training.sb3_baseline import train_sb3
 from regimegym.training.summary import RunSummary, render_summary
+from regimegym.training.wiring import trust_word
 
 DRAWN = ("agent", "buy_and_hold", "ma_cross", "random", "flat")  # in the equity image; the ceiling would leave it
 
@@ -92,6 +93,7 @@ def _context(
 ) -> ReportContext:
     """What the report says about the run itself."""
     bars = training.experiment.market.bars
+    again = f"regime-gym evaluate run={training.folder.path}{trust_word(training.config)}"
     return report_context(
         training.folder,
         bars,
@@ -102,8 +104,8 @@ def _context(
         validation=found[0].metrics["agent"] if len(found) > 1 else None,
         commands=[
             ("Train again", shlex.join(["regime-gym", "train", *training.overrides])),
-            ("Evaluate again", f"regime-gym evaluate run={training.folder.path}"),
-            ("Go through the scenarios", f"regime-gym evaluate run={training.folder.path} suite=default"),
+            ("Evaluate again", again),
+            ("Go through the scenarios", f"{again} suite=default"),
         ],
         calibration=calibration,
         latencies_ms=latencies_ms,
@@ -122,6 +124,7 @@ def _summary(training: Training, callback: TrainingCallback, found: Sequence[Eva
         folder=str(training.folder.path),
         overrides=training.overrides,
         labels={"ma_cross": found[-1].labels["ma_cross"]},
+        trust=trust_word(training.config),
     )
 
 

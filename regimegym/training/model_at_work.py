@@ -45,7 +45,7 @@ def load_policy(
             without a run the defaults with the model's own actions.
         with_layers: with the decision layers that were saved with the model.
         device: of torch.
-        trust: dotted names of your own classes that the run's configuration may use.
+        trust: dotted names of your own classes and features that the run's configuration may use.
 
     Raises:
         RunError, ModelError, ConfigError: no such folder, a damaged model or configuration.
@@ -73,7 +73,9 @@ def _places(folder: Path) -> tuple[Path, Path | None]:
 
 def _settings_of(config: Path | None, card: ModelCard, trust: Sequence[str]) -> EnvSettings:
     if config is not None:
-        return build(read_run_config(config, trust).env)
+        found = read_run_config(config, trust)
+        build(found.features)  # registers features of the user's own
+        return build(found.env)
     return EnvSettings(action=ActionSettings(**card.action_settings), episode=EpisodeSettings(window=card.window))
 
 

@@ -12,7 +12,7 @@ A rolling training that was stopped goes on with the windows it has not finished
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
@@ -35,7 +35,7 @@ from regimegym.training.rolling_result import finish_rolling
 from regimegym.training.rolling_settings import RollingSettings
 from regimegym.training.run_folder import RunFolder, read_json
 from regimegym.training.trainer import TrainingInterrupted, resume, train
-from regimegym.training.wiring import build, read_run_config
+from regimegym.training.wiring import build, own_code, read_run_config
 
 CONFIG, PLAN = "rolling.yaml", "rolling.json"
 
@@ -62,8 +62,8 @@ def train_rolling(config: DictConfig, overrides: list[str]) -> float:
     return _run(config, settings, market, folder, described)
 
 
-def resume_rolling(path: str) -> float:
-    """Go on with the rolling training at `path`; returns as `train_rolling`.
+def resume_rolling(path: str, trust: Collection[str] = ()) -> float:
+    """Go on with the rolling training at `path`, `trust` as of `resume`; returns as `train_rolling`.
 
     Raises:
         RunError: it is finished. DataError: its data has changed.
@@ -72,7 +72,7 @@ def resume_rolling(path: str) -> float:
     described = read_json(folder.path / PLAN)
     if described.get("status") == "finished":
         raise RunError("finished", f"the rolling training of {path} is finished; there is nothing to go on with")
-    config = read_run_config(folder.path / CONFIG)
+    config = read_run_config(folder.path / CONFIG, trust, f"regime-gym train resume={path}")
     market = _market(config)
     if market.bars.fingerprint != described["data_fingerprint"]:
         raise DataError(
@@ -220,7 +220,7 @@ def _train_window(config: DictConfig, overrides: list[str]) -> None:
     if status is None:
         train(config, overrides)
     else:
-        resume(str(run.path))
+        resume(str(run.path), trust=own_code(config).values())
 
 
 def _in_a_process(plain: Any, overrides: list[str]) -> RegimeGymError | None:

@@ -61,6 +61,7 @@ class RunSummary(NamedTuple):
     has_report: bool = True
     finished: bool = True  # `last` names finished runs only
     labels: Mapping[str, str] = {}  # other names of policies, such as {"ma_cross": "MA cross 36/168"}
+    trust: str = ""  # what a command that opens the run again has to say besides
 
 
 def render_summary(summary: RunSummary, console: Console) -> None:
@@ -120,7 +121,7 @@ def next_commands(summary: RunSummary) -> list[tuple[str, str]]:
     is_last = summary.finished and Path(summary.folder).is_relative_to(RUNS)
     run = "last" if is_last else shlex.quote(summary.folder)
     return [
-        (f"regime-gym evaluate run={run}", "baselines, intervals, report"),
+        (f"regime-gym evaluate run={run}{summary.trust}", "baselines, intervals, report"),
         (seeds, "what 1 seed cannot tell"),
         (f"tensorboard --logdir {shlex.quote(summary.folder)}/tensorboard", "curves of this run"),
     ]

@@ -1,5 +1,6 @@
 """One training: learn on train, select on validation, look at test once, leave a run folder."""
 
+from collections.abc import Collection
 from dataclasses import asdict, replace
 from datetime import datetime
 
@@ -29,7 +30,7 @@ from regimegym.training.training_state import load_training_state, training_stat
 from regimegym.training.validator import Validator
 from regimegym.training.watch import GivenUp, Watch
 from regimegym.training.watch_callback import WatchCallback
-from regimegym.training.wiring import read_run_config
+from regimegym.training.wiring import read_run_config, trust_word
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -59,10 +60,11 @@ def train(config: DictConfig, overrides: list[str], job: Job | None = None, watc
         return run_training(training, None, watch)
 
 
-def resume(path: str, watch: Watch | None = None) -> float:
+def resume(path: str, watch: Watch | None = None, trust: Collection[str] = ()) -> float:
     """Go on with the run at `path` as if it had never stopped; returns as `train`.
 
-    Without a checkpoint the run begins anew, in its folder.
+    Without a checkpoint the run begins anew, in its folder. `trust` names code of your own that its
+    configuration may use.
 
     Raises:
         RunError: no run folder, a finished run, or one that another process is working on.
@@ -77,7 +79,7 @@ def resume(path: str, watch: Watch | None = None) -> float:
             f"the run of {folder.path} is finished; there is nothing to go on with",
             help=[f"regime-gym evaluate run={folder.path}"],
         )
-    config = read_run_config(folder.config)
+    config = read_run_config(folder.config, trust, f"regime-gym train resume={folder.path}")
     number = manifest.get("job")
     job = None if number is None else Job(int(number), folder.path.parent)
     started = datetime.fromisoformat(manifest["started"]) if "started" in manifest else datetime.now().astimezone()
@@ -193,6 +195,6 @@ def _stopped(training: Training, callback: TrainingCallback, stopped: TrainingSt
         lines.append(f"model    {folder.model}, the best of validation, from step {callback.best_step:,}")
     else:
         lines.append("model    none yet: no validation was reached")
-    lines.append(f"next     regime-gym train resume={folder.path}")
+    lines.append(f"next     regime-gym train resume={folder.path}{trust_word(training.config)}")
     write_manifest(training, "interrupted")
     return "\n".join(lines)

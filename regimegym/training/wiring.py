@@ -1,13 +1,16 @@
 """From composed configuration to objects, without letting a stranger's file choose the code.
 
-`_target_` in a user's own configuration may name any class. A configuration that comes out of a
-run folder may be a stranger's: there only classes and functions of this package are built, and those
-that the user names on the command line (`trust=[my_module.MyReward]`).
+`_target_` in a user's own configuration may name any class, `features.own` any function. A configuration
+that comes out of a run folder may be a stranger's: there only the parts that conf/ names and settings of this
+package are built, and what the user names on the command line (`trust=[my_module.MyReward]`).
 """
 
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import is_dataclass
+from functools import cache
 from importlib import import_module
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,8 @@ from yaml import YAMLError
 
 from regimegym.common.errors import ConfigError, RegimeGymError
 
-PACKAGE = "regimegym"
+PACKAGE, CONF = "regimegym", "regimegym.conf"
+OWN_FEATURE = re.compile(r"(^|\.)own(\.|$)")  # `features.own`, wherever it stands
 
 
 def build(node: Any, **more: Any) -> Any:
@@ -54,16 +58,17 @@ def _root_of(error: BaseException) -> BaseException:
     return error
 
 
-def read_run_config(path: Path, trusted: Collection[str] = ()) -> DictConfig:
+def read_run_config(path: Path, trusted: Collection[str] = (), command: str | None = None) -> DictConfig:
     """The resolved configuration of a run, as data: it may come from anybody.
 
     Args:
         path: its config.yaml.
         trusted: dotted names of the user's own classes and functions that it may use.
+        command: that would read it again, for the message; None: evaluate.
 
     Raises:
         ConfigError: the file is no YAML mapping, holds an interpolation, or names a `_target_`
-            that is neither a class or function of this package nor trusted.
+            or a feature of somebody's own that is neither a part of this package nor trusted.
     """
     try:
         config = OmegaConf.load(path)
@@ -71,30 +76,44 @@ def read_run_config(path: Path, trusted: Collection[str] = ()) -> DictConfig:
         raise ConfigError("unreadable", f"{path} cannot be read as YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(config, DictConfig):
         raise ConfigError("unreadable", f"{path} holds no settings")
-    foreign = {}
     for key, value in leaves(OmegaConf.to_container(config, resolve=False)):
         if isinstance(value, str) and "${" in value:
             raise ConfigError("interpolation", f"'{key}' of {path} is '{value}'; a run's config holds plain values")
-        if key.rpartition(".")[2] == "_target_" and not (str(value) in trusted or _is_ours(str(value))):
-            foreign[key] = str(value)
+    foreign = {key: name for key, name in own_code(config).items() if name not in trusted}
     if foreign:
-        raise _foreign(path, foreign, trusted)
+        raise _foreign(path, foreign, trusted, command or f"regime-gym evaluate run={path.parent}")
     return config
 
 
-def _foreign(path: Path, foreign: dict[str, str], trusted: Collection[str]) -> ConfigError:
+def _foreign(path: Path, foreign: dict[str, str], trusted: Collection[str], command: str) -> ConfigError:
     key, value = next(iter(foreign.items()))
     names = ",".join(dict.fromkeys([*trusted, *foreign.values()]))
     return ConfigError(
         "foreign-target",
         f"'{key}' of {path} names '{value}', which is no part of this package",
-        needed=f"a class or function below {PACKAGE}., or one that is trusted by name",
+        needed=f"a part or settings of {PACKAGE}, or what is trusted by name",
         help=[
             "a run folder can come from anybody, so it may not choose the code to run;",
-            f"where that code is yours: regime-gym evaluate run={path.parent} 'trust=[{names}]'",
+            f"where that code is yours: {command} 'trust=[{names}]'",
         ],
         kept="nothing was run",
     )
+
+
+def own_code(config: DictConfig) -> dict[str, str]:
+    """What a configuration names that is no part of this package, by dotted key: rewards, features, parts."""
+    found = {}
+    for key, value in leaves(OmegaConf.to_container(config, resolve=False)):
+        is_target = key.rpartition(".")[2] == "_target_" and not _is_ours(str(value))
+        if is_target or OWN_FEATURE.search(key):
+            found[key] = str(value)
+    return found
+
+
+def trust_word(config: DictConfig) -> str:
+    """` 'trust=[…]'` for a command that opens this configuration again; empty where all of it is of this package."""
+    names = ",".join(dict.fromkeys(own_code(config).values()))
+    return f" 'trust=[{names}]'" if names else ""
 
 
 def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -110,6 +129,9 @@ def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _is_ours(target: str) -> bool:
+    """Whether conf/ names it, or it is a frozen dataclass of this package: settings, which run nothing."""
+    if target in _parts_of_conf():
+        return True
     module, _, name = target.rpartition(".")
     if module.split(".")[0] != PACKAGE:
         return False
@@ -118,7 +140,21 @@ def _is_ours(target: str) -> bool:
     except ImportError:
         return False
     # `regimegym.x.os.system` would be reachable by name; its module gives it away.
-    return str(getattr(part, "__module__", "")).split(".")[0] == PACKAGE
+    is_own = str(getattr(part, "__module__", "")).split(".")[0] == PACKAGE
+    return is_own and is_dataclass(part) and getattr(part, "__dataclass_params__").frozen  # noqa: B009
+
+
+@cache
+def _parts_of_conf() -> frozenset[str]:
+    """Every `_target_` of the package's own configuration files."""
+    folders, found = [files(CONF)], set()
+    while folders:
+        for entry in folders.pop().iterdir():
+            if entry.is_dir():
+                folders.append(entry)
+            elif entry.name.endswith(".yaml"):
+                found |= set(re.findall(r"_target_: ([\w.]+)", entry.read_text(encoding="utf-8")))
+    return frozenset(found)
 
 
 def trusted_names(names: object) -> list[str]:

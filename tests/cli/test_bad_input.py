@@ -218,6 +218,9 @@ def test_a_run_whose_data_changed_is_refused(run_folder, monkeypatch, capsys):
     [
         ("regimegym.features.sources.synthetic", "os.system"),
         ("regimegym.features.sources.synthetic", "regimegym.training.run_folder.os.system"),
+        ("regimegym.features.sources.synthetic", "regimegym.training.wiring.build"),  # would build what it is given
+        ("regimegym.features.sources.synthetic", "regimegym.features.own.own_function"),  # would import it
+        ("market_seed: 7", "own: [os.system]"),
         ("market_seed: 7", "market_seed: ${oc.env:HOME}"),
     ],
 )

@@ -115,7 +115,7 @@ def test_a_set_takes_features_more_and_fewer():
     ("arguments", "sentence", "nearest"),
     [
         (("xgbost",), "there is no set of features 'xgbost'", "xgboost"),
-        (("minimal", (), ("rsj",)), "'features.drop' names 'rsj', which the set 'minimal' does not hold", "rsi"),
+        (("minimal", (), ("rsj",)), "'features.drop' names 'rsj', which is not among the features", "rsi"),
         (("minimal", ("rsi",)), "'features.names' holds 'rsi' twice", None),
     ],
 )

@@ -21,6 +21,7 @@ from regimegym.training.sweeps.space import Space
 from regimegym.training.sweeps.trial import TrialRun, TrialStopped
 from regimegym.training.trainer import TrainingInterrupted, resume, train
 from regimegym.training.watch import Look, Watch
+from regimegym.training.wiring import own_code
 
 LATENCY = "latency"  # milliseconds, 95th percentile of decisions of one account
 CALLS = 200
@@ -80,7 +81,7 @@ def train_or_resume(words: list[str], folder: Path, watch: Watch | None) -> None
     """Train into `folder` as a job, which never opens test; what a killed attempt left there is gone on with."""
     if RunFolder(folder).read_manifest():
         try:
-            resume(str(folder), watch)
+            resume(str(folder), watch, own_code(compose_config("train", words)).values())
         except RunError as error:
             if error.name != "finished":
                 raise

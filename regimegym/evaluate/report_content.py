@@ -51,7 +51,8 @@ def to_report(evaluation: Evaluation, context: ReportContext | None = None) -> d
         "key_figures": key_figures(evaluation, drawdown),
         "targets": [target._asdict() for target in _targets(evaluation, context, drawdown)],
         "metrics_meta": [{"key": key} | metric._asdict() for key, metric in METRICS.items()],
-        "policies": [policy_content(evaluation, key, at) for key in evaluation.trajectories],
+        "policies": [policy_content(evaluation, key, at, context.seed_band) for key in evaluation.trajectories],
+        "seeds": _seeds(context),
         "differences": differences(evaluation),
         "hindsight": {
             "is_exact": evaluation.ceiling_is_exact,
@@ -72,6 +73,7 @@ def to_report(evaluation: Evaluation, context: ReportContext | None = None) -> d
         "statistics": statistics,
         "calibration": context.calibration,
         "decision": context.decision,
+        "checks": context.checks,
         "monte_carlo": context.monte_carlo,
         "drift": context.drift,
         "look_ahead": context.look_ahead,
@@ -95,6 +97,11 @@ def _targets(evaluation: Evaluation, context: ReportContext, drawdown: Interval)
     settings = evaluation.evaluation
     sharpe, level = evaluation.intervals.sharpe_ratio["agent"], settings.intervals.level
     return targets(evaluation.agent, sharpe, drawdown, context.latencies_ms, level, settings.targets)
+
+
+def _seeds(context: ReportContext) -> list[dict[str, float]]:
+    pairs = zip(context.random_seeds, context.seed_log_returns, strict=False)
+    return [{"random_seed": seed, "log_return": value} for seed, value in pairs]
 
 
 def evidence_with(

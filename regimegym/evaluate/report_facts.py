@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from regimegym.envs.settings import AccountSettings
 from regimegym.evaluate.evaluation import Evaluation
 from regimegym.evaluate.report_series import close_ms
@@ -31,11 +33,13 @@ class ReportContext:
         run_card: nested settings, versions and seeds, shown as they are.
         commands: (label, command) pairs to repeat or go on.
         warnings: said by the run itself.
+        seed_band: (2, n + 1) lowest and highest equity of all seeds, multiples of the start; None for one seed.
+        seed_log_returns: of every seed, in the order of `random_seeds`; empty for one.
         latencies_ms: of measured decisions of one account; None where none was measured.
         scenarios: content of scenarios.json. calibration: of report_calibration. walk_forward: of its folds.
             decision: of decision.json. monte_carlo: of monte_carlo.json. drift: `n` features, `drifted` ones and
-            the `worst`. look_ahead: `found`, `columns`, `cuts` and `changed` of the audit. Each None where not
-            measured.
+            the `worst`. checks: `shocks` of the features and `detection` of planted regimes. look_ahead: `found`,
+            `columns`, `cuts` and `changed` of the audit. Each None where not measured.
     """
 
     source: str = ""
@@ -50,11 +54,14 @@ class ReportContext:
     run_card: Mapping[str, Any] = field(default_factory=dict)
     commands: Sequence[tuple[str, str]] = ()
     warnings: Sequence[str] = ()
+    seed_band: np.ndarray | None = None
+    seed_log_returns: Sequence[float] = ()
     latencies_ms: Sequence[float] | None = None
     scenarios: Mapping[str, Any] | None = None
     calibration: Mapping[str, Any] | None = None
     walk_forward: Mapping[str, Any] | None = None
     decision: Mapping[str, Any] | None = None
+    checks: Mapping[str, Any] | None = None
     monte_carlo: Mapping[str, Any] | None = None
     drift: Mapping[str, Any] | None = None
     look_ahead: Mapping[str, Any] | None = None

@@ -60,20 +60,15 @@ def _key_figure(evaluation: Evaluation, key: str, interval: Interval, baseline: 
     }
 
 
-def policy_content(evaluation: Evaluation, key: str, at: np.ndarray) -> dict[str, Any]:
+def policy_content(
+    evaluation: Evaluation, key: str, at: np.ndarray, seed_band: np.ndarray | None = None
+) -> dict[str, Any]:
     """One policy: metrics, intervals, and its series at the kept marks `at`."""
     trajectory = evaluation.trajectories[key]
     own = evaluation.intervals.log_return[key]
     per_year = 1.0 / evaluation.years
     start = trajectory.equity[0]
     kinds = {"agent": "agent", "buy_and_hold": "buy_and_hold", "hindsight": "ceiling"}
-    accounts = evaluation.evaluation.random_accounts
-    is_random = key == "random"
-    band = {
-        "low": (evaluation.random_band[0, at] / start).round(EQUITY_DIGITS),
-        "high": (evaluation.random_band[1, at] / start).round(EQUITY_DIGITS),
-        "label": f"5–95 % of {accounts} random traders",
-    }
     return {
         "key": key,
         "label": evaluation.labels[key],
@@ -89,8 +84,21 @@ def policy_content(evaluation: Evaluation, key: str, at: np.ndarray) -> dict[str
         "equity": (trajectory.equity[at] / start).round(EQUITY_DIGITS),
         "drawdown": 0.0 - drawdowns(trajectory.equity)[at].round(EQUITY_DIGITS),
         "exposure": trajectory.exposure[at].round(EXPOSURE_DIGITS),
-        "band": band if is_random else None,
+        "band": _band(evaluation, key, at, seed_band),
     }
+
+
+def _band(evaluation: Evaluation, key: str, at: np.ndarray, seed_band: np.ndarray | None) -> dict[str, Any] | None:
+    """Around the random trader 5 to 95 % of all of them, around the agent all its seeds."""
+    if key == "random":
+        band = evaluation.random_band / evaluation.trajectories[key].equity[0]
+        label = f"5–95 % of {evaluation.evaluation.random_accounts} random traders"
+    elif key == "agent" and seed_band is not None:
+        band, label = seed_band, "all seeds of the agent"
+    else:
+        return None
+    low, high = band[:, at].round(EQUITY_DIGITS)
+    return {"low": low, "high": high, "label": label}
 
 
 def differences(evaluation: Evaluation) -> list[dict[str, Any]]:

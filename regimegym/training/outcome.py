@@ -27,8 +27,8 @@ from regimegym.training.run_folder import RunFolder, read_json, refused_by_machi
 from regimegym.training.summary import Block
 
 
-def write_outcome(folder: RunFolder, evaluations: Sequence[Evaluation], context: ReportContext) -> None:
-    """Write the results of all parts; the report shows the last one.
+def write_outcome(folder: RunFolder, evaluations: Sequence[Evaluation], context: ReportContext) -> Report:
+    """Write the results of all parts; the report shows the last one, and its content is returned.
 
     Raises:
         MachineError: the disk or its permissions refuse.
@@ -37,7 +37,9 @@ def write_outcome(folder: RunFolder, evaluations: Sequence[Evaluation], context:
     _write_equity(folder, evaluations)
     trades = pd.concat([found.trades.assign(part=found.part) for found in evaluations], ignore_index=True)
     folder.write_text("trades.csv", trades.to_csv(index=False))
-    write_reports(folder, to_report(evaluations[-1], context))
+    report = to_report(evaluations[-1], context)
+    write_reports(folder, report)
+    return report
 
 
 def write_reports(folder: RunFolder, report: Report) -> None:
@@ -69,11 +71,7 @@ def report_context(
     trials: int,
     validation: Mapping[str, float] | None,
     commands: Sequence[tuple[str, str]],
-    calibration: Mapping[str, Any] | None = None,
-    look_ahead: Mapping[str, Any] | None = None,
-    latencies_ms: Sequence[float] | None = None,
-    decision: Mapping[str, Any] | None = None,
-    drift: Mapping[str, Any] | None = None,
+    **measured: Any,
 ) -> ReportContext:
     """What the report says about the run itself.
 
@@ -83,7 +81,7 @@ def report_context(
         trials: configurations scored on validation so far.
         validation: the agent's validation metrics, to show the shrinkage; None without.
         commands: (label, command) pairs to paste.
-        calibration, look_ahead, latencies_ms, decision, drift: what was measured of them; None where nothing was.
+        measured: what was, by the name that it has in ReportContext.
     """
     return ReportContext(
         source=bars.source,
@@ -107,11 +105,7 @@ def report_context(
             "manifest": folder.read_manifest(),
         },
         commands=commands,
-        calibration=calibration,
-        look_ahead=look_ahead,
-        latencies_ms=latencies_ms,
-        decision=decision,
-        drift=drift,
+        **measured,
     )
 
 

@@ -117,11 +117,10 @@ def test_whether_a_window_trains_is_asked_once_and_kept(tmp_path, monkeypatch, c
     assert [window["model_of"] for window in plan["windows"]] == [0, 0, 2, 2]
     assert [window["reason"] for window in plan["windows"]] == ["", "", "rsi drifted", ""]
     assert sorted(path.name for path in (tmp_path / "all/windows").iterdir()) == ["01", "03"]
-    assert [one["model"] for one in read(tmp_path / "all/walk_forward.json")["windows"]] == [
-        "fold 1",
-        "fold 1",
-        "fold 3",
-    ]
+    found = read(tmp_path / "all/walk_forward.json")["folds"]
+    assert [one["model"] for one in found] == ["fold 1", "fold 1", "fold 3", "fold 3"]
+    assert "trained anew: rsi drifted" in (tmp_path / "all/walk_forward.html").read_text()
+    assert "keeps the model of fold 3" in (tmp_path / "all/walk_forward.md").read_text()
     (tmp_path / "all/rolling.json").write_text(json.dumps(plan | {"status": "running"}))
     assert main(["train", "resume=all"]) == 0
     assert asked == [1, 2, 3]

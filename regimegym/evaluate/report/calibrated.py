@@ -3,16 +3,17 @@
 from html import escape
 
 from regimegym.evaluate.report.numbers import is_defined, number, percent
-from regimegym.evaluate.report.reading import Report
+from regimegym.evaluate.report.reading import Report, by_regime_of
 from regimegym.evaluate.report.sections import section, signed_log
 from regimegym.evaluate.report.tables import cell, table
 
 
 def calibration_section(report: Report) -> str:
     """Values against what followed and the detector against its labels; nothing where neither is stated."""
-    content, layers = report.get("calibration"), report.get("decision")
+    content, others = report.get("calibration"), [*_layers(report.get("decision")), *_checks(report.get("checks"))]
     if not content:
-        return _layers_alone(layers)
+        how = "The model states neither values nor regimes here; what else was measured of it is shown."
+        return section("calibration", "Calibration", "Beside the values", how, *others) if others else ""
     parts = []
     if content["actions"]:
         rows = [_action_row(one) for one in content["actions"]]
@@ -27,7 +28,7 @@ def calibration_section(report: Report) -> str:
         parts.append(table(head, rows, "cards"))
         parts.append('<figure class="optional"><div class="chart" id="chart-values"></div></figure>')
     if content["regimes"]:
-        rows = [_regime_row(name, one) for name, one in content["regimes"]["by_regime"].items()]
+        rows = [_regime_row(name, one) for name, one in by_regime_of(content).items()]
         parts.append(
             table(["Regime detector", "Bars of the label", "Mean probability", "Calibration error"], rows, "cards")
         )
@@ -39,13 +40,44 @@ def calibration_section(report: Report) -> str:
         "is compared "
         "with the causal label it was taught, not with a truth that nobody knows."
     )
-    return section("calibration", "Calibration", calibration_heading(content), how, *parts, *_layers(layers))
+    return section("calibration", "Calibration", calibration_heading(content), how, *parts, *others)
 
 
-def _layers_alone(layers: Report | None) -> str:
-    parts = _layers(layers)
-    how = "The model states neither values nor regimes here; what was fitted behind it is shown."
-    return section("calibration", "Calibration", "Decision layers, fitted on validation", how, *parts) if parts else ""
+def _checks(checks: Report | None) -> list[str]:
+    """Regimes against the truth of worlds, and decisions under shocked features."""
+    if not checks:
+        return []
+    return [text for text in (_detection(checks["detection"]), _shocks(checks["shocks"])) if text]
+
+
+def _detection(found: list[Report]) -> str:
+    rows = [
+        f'<tr><th scope="row">{escape(one["world"])}<small>{escape(one["who"])}</small></th>'
+        + cell(number(one["n"], 0), "Bars")
+        + cell(number(one["adjusted_rand"]), "Adjusted Rand")
+        + cell(f"<b>{percent(one['accuracy'], 0)}</b>", "Best naming")
+        + cell(percent(one["plain_accuracy"], 0), "Same name")
+        + cell(number(one["median_delay"], 0), "Delay, bars")
+        + cell(percent(one["missed"], 0), "Never found")
+        + "</tr>"
+        for one in found
+    ]
+    head = ["Regimes where the truth is planted", "Bars", "Adjusted Rand", "Right under the best naming",
+            "Same name", "Median delay, bars", "Changes never found"]  # fmt: skip
+    return table(head, rows, "cards") if rows else ""
+
+
+def _shocks(found: list[Report]) -> str:
+    rows = [
+        f'<tr><th scope="row">{escape(one["name"])}</th>'
+        + cell(percent(one["changed"], 0), "Other decisions")
+        + cell(number(one["score_change"]), "Change of the scores")
+        + cell("yes" if one["finite"] else "<b>no</b>", "Numbers")
+        + "</tr>"
+        for one in found
+    ]
+    head = ["Inputs shocked", "Other decisions", "Change of the scores, in their sd", "All scores are numbers"]
+    return table(head, rows, "cards") if rows else ""
 
 
 def _layers(layers: Report | None) -> list[str]:

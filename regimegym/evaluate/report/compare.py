@@ -8,7 +8,17 @@ from typing import Any
 
 from regimegym.evaluate.metrics import METRICS
 from regimegym.evaluate.report.markdown_table import markdown_table
-from regimegym.evaluate.report.numbers import NO_BREAK, day, interval, mark, number, percent, plural, quantity
+from regimegym.evaluate.report.numbers import (
+    NO_BREAK,
+    day,
+    interval,
+    is_defined,
+    mark,
+    number,
+    percent,
+    plural,
+    quantity,
+)
 from regimegym.evaluate.report.page import Page, part_of, render_page, write_page
 from regimegym.evaluate.report.reading import Report, unit_of
 from regimegym.evaluate.report.sections import section, shaded
@@ -78,7 +88,25 @@ def _verdict(content: Report) -> str:
         "is one "
         "piece of evidence, however long it is; runs of several seeds and a suite of scenarios say more."
     )
-    return section("verdict", "Comparison", sentence(content), how, table(head, rows, "cards"))
+    note = f'<p class="note">{escape(selection_words(content))}</p>'
+    return section("verdict", "Comparison", sentence(content), how, table(head, rows, "cards"), note)
+
+
+def selection_words(content: Report) -> str:
+    """What choosing the best of the runs is worth, in words."""
+    found, n = content["selection"], len(content["runs"])
+    said = []
+    if is_defined(found["probability_of_overfitting"]):
+        said.append(
+            f"Choosing the best of these {n}: in {percent(found['probability_of_overfitting'], 0)} of the halves of "
+            f"the bars the run that was best there is below the median in the other half, and in "
+            f"{percent(found['loss_probability'], 0)} it loses there (CSCV, {found['n_blocks']} blocks)."
+        )
+    if is_defined(found["spa_p"]):
+        said.append(f"That none of them earns more than buy and hold has p = {number(found['spa_p'], 3)} (SPA).")
+    elif not found["spa_was_run"]:
+        said.append("The SPA test against buy and hold needs the extra stats: pip install 'regime-gym[stats]'.")
+    return " ".join(said)
 
 
 def _against(first: str, row: Report, reach: float) -> str:
@@ -176,6 +204,8 @@ def _lines(content: Report) -> Iterator[str]:
             for row in content["against"]
         ],
     )
+    yield ""
+    yield selection_words(content)
     yield ""
     yield from markdown_table(
         ("metric", *(run["name"] for run in runs)),

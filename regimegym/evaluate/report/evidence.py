@@ -150,6 +150,7 @@ def _facts(report: Report, content: Report) -> list[tuple[str, str]]:
             ),
         ),
         ("Power", words(content["power"])),
+        *_seeds(report.get("seeds") or []),
         *_hindsight(report.get("hindsight") or {}),
         *_inputs(report.get("drift")),
     ]
@@ -169,6 +170,14 @@ def _facts(report: Report, content: Report) -> list[tuple[str, str]]:
             )
         )
     return found
+
+
+def _seeds(found: Sequence[Report]) -> list[tuple[str, str]]:
+    """The log return of every seed; the run that is shown is the median."""
+    if len(found) < 2:
+        return []
+    each = ", ".join(f"{one['random_seed']}: {signed_log(one['log_return'])}" for one in found)
+    return [("Seeds", f"Log return of every seed: {each}. Shown is the run with the median, never the best.")]
 
 
 def _hindsight(found: Report) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from regimegym.evaluate.report.numbers import is_defined
-from regimegym.evaluate.report.reading import Report, agent_of, buy_and_hold_of, display_name
+from regimegym.evaluate.report.reading import Report, agent_of, buy_and_hold_of, by_regime_of, display_name
 
 DAY_MS = 86_400_000
 
@@ -87,10 +87,11 @@ def _values(report: Report) -> list[dict[str, Any]] | None:
 
 
 def _reliability(report: Report) -> dict[str, Any] | None:
-    regimes = (report.get("calibration") or {}).get("regimes")
-    return regimes and {
-        name: {"stated": one["stated"], "happened": one["happened"]} for name, one in regimes["by_regime"].items()
-    }
+    calibration = report.get("calibration") or {}
+    if not calibration.get("regimes"):
+        return None
+    found = by_regime_of(calibration)
+    return {name: {"stated": one["stated"], "happened": one["happened"]} for name, one in found.items()}
 
 
 def _series(values: list[float | None]) -> list[float | None]:

@@ -31,14 +31,10 @@ def history_section(report: Report) -> str:
         "history, and the policy decides, pays and is stopped out anew. Dependence longer than a block is lost, and a "
         "crash that never happened cannot be drawn."
     )
-    rows = [_row(name, content) for name in SHOWN if name in content["intervals"]]
     own = report["policies"][0]["metrics"]
-    parts = [
-        table(["Metric", "Median path", f"{percent(content['level'], 0)} of the paths", "As it happened"],
-              [row + cell(_value(own.get(name), name), "As it happened") + "</tr>" for name, row in rows], "cards"),
-        _tails(content),
-        definitions(_facts(content)),
-    ]  # fmt: skip
+    rows = [_row(name, content, own.get(name)) for name in SHOWN if name in content["intervals"]]
+    head = ["Metric", "Median path", f"{percent(content['level'], 0)} of the paths", "As it happened"]
+    parts = [table(head, rows, "cards"), _tails(content), definitions(_facts(content))]
     return section("histories", "Other histories", history_heading(content), how, *parts)
 
 
@@ -51,12 +47,14 @@ def history_rows(content: Report) -> Iterator[Sequence[str]]:
             yield METRICS[name].label, _value(found["value"], name), bounds
 
 
-def _row(name: str, content: Report) -> tuple[str, str]:
+def _row(name: str, content: Report, happened: float | None) -> str:
     found = content["intervals"][name]
-    return name, (
+    return (
         f'<tr><th scope="row">{escape(METRICS[name].label)}</th>'
-        + cell(f"<b>{_value(found['value'], name)}</b>", "Median path", "own")
-        + cell(interval(found["low"], found["high"], _unit(name), _signed(name)), "Paths")
+        + cell(f"<b>{_value(found['value'], name)}</b>", "Median path", "own full")
+        + cell(interval(found["low"], found["high"], _unit(name), _signed(name)), "Paths", "full")
+        + cell(_value(happened, name), "As it happened", "full")
+        + "</tr>"
     )
 
 
@@ -64,9 +62,10 @@ def _tails(content: Report) -> str:
     levels = [percent(level, 1 if level < 0.01 or level > 0.99 else 0) for level in content["tail_levels"]]
     rows = [
         f'<tr><th scope="row">{escape(METRICS[name].label)}</th>'
-        + "".join(cell(_value(value, name), level) for value, level in zip(values, levels, strict=True))
+        + "".join(cell(_value(value, name), level) for value, level in zip(content["tails"][name], levels, strict=True))
         + "</tr>"
-        for name, values in content["tails"].items()
+        for name in METRICS
+        if name in content["tails"]
     ]
     return table(["Share of the paths below", *levels], rows, "cards")
 

@@ -158,7 +158,7 @@ def navigation(report: Report) -> str:
         "walkforward": report.get("walk_forward"),
         "statistics": report.get("statistics"),
         "histories": report.get("monte_carlo"),
-        "calibration": report.get("calibration") or report.get("decision"),
+        "calibration": report.get("calibration") or report.get("decision") or report.get("checks"),
     }
     return "".join(f'<a href="#{key}">{text}</a>' for key, text in LINKS.items() if optional.get(key, True))
 

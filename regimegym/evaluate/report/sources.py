@@ -14,11 +14,11 @@ def source_table(report: Report) -> str:
     by_regime, initial = report.get("pnl_parts_by_regime"), report["facts"]["initial_cash"]
     if not by_regime:
         return ""
-    labels = {row["key"]: (row["letter"], row["label"]) for row in report["regimes"]["codes"]}
     rows = [
-        f'<tr><th scope="row"><span class="tag {escape(key)}">{escape(labels[key][0])}</span>{escape(labels[key][1])}'
-        f"</th>{_parts(parts, initial)}</tr>"
-        for key, parts in by_regime.items()
+        f'<tr><th scope="row"><span class="tag {escape(one["key"])}">{escape(one["letter"])}</span>'
+        f"{escape(one['label'])}</th>{_parts(by_regime[one['key']], initial)}</tr>"
+        for one in report["regimes"]["codes"]
+        if one["key"] in by_regime
     ]
     rows.append(f'<tr class="here"><th scope="row">All bars</th>{_parts(report["pnl_parts"], initial)}</tr>')
     note = (
@@ -33,7 +33,7 @@ def _parts(parts: Report, initial: float) -> str:
         text = percent(parts[name] / initial if is_defined(parts[name]) else None, 1, True)
         return f"<b>{text}</b>" if name == "total" else text
 
-    return "".join(cell(share(name), label) for name, label in PARTS.items())
+    return "".join(cell(share(name), label, "full" if name == "market" else "") for name, label in PARTS.items())
 
 
 def trade_facts(report: Report) -> str:

@@ -59,11 +59,11 @@ def _row(one: Report) -> str:
     kind, said = STATES[one["state"]]
     return (
         f'<tr><th scope="row">{escape(one["label"])}</th>'
-        + cell(_wanted(one), "Wanted")
-        + cell(f"<b>{_quantity(one['value'], one)}</b>", "Agent", "own")
-        + cell(_bounds(one), "Interval")
+        + cell(_wanted(one), "Wanted", "full")
+        + cell(f"<b>{_quantity(one['value'], one)}</b>", "Agent", "own full")
+        + cell(_bounds(one), "Interval", "full")
         + cell(f"{number(one['n'], 0)} {escape(one['n_label'])}<small>{escape(one['method'])}</small>", "Resting on")
-        + cell(f'<span class="state {kind}">{said}</span>', "State")
+        + cell(f'<span class="state {kind}">{said}</span>', "State", "full")
         + "</tr>"
     )
 

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from regimegym.cli import jobs
 from regimegym.cli.own_modules import find_own_modules
 from regimegym.common.errors import RegimeGymError
+from regimegym.training.compose import expanded
 
 SWEEP_FLAGS = ("-m", "--multirun")
 
@@ -45,7 +46,8 @@ def run_application(name: str, task: Callable[[DictConfig], float | None], words
     jobs.register()
     jobs.JobSweeper.returned = []
     own = [jobs.SWEEPER] if sweep else []
-    sys.argv = [f"regime-gym {name}", *sweep, *own, *(word for word in words if word not in SWEEP_FLAGS)]
+    overrides = expanded([word for word in words if word not in SWEEP_FLAGS])
+    sys.argv = [f"regime-gym {name}", *sweep, *own, *overrides]
     run = jobs.guarded(task, [name, *words]) if sweep else single
     hydra.main(version_base="1.3", config_path="pkg://regimegym.conf", config_name=name)(run)()
     if failures:

@@ -23,7 +23,7 @@ from regimegym.training.sweeps.sweep import run_search
 from regimegym.training.sweeps.table import print_result, trial_line
 from regimegym.training.sweeps.train_objective import check_space
 
-OF_SEARCH = ("search", "score", "n_trials", "n_jobs", "sweep_dir", "storage")
+OF_SEARCH = ("search", "score", "latency", "n_trials", "n_jobs", "sweep_dir", "storage")
 BEST = "best"  # folder of the best settings' own fit, below the search's
 
 
@@ -79,25 +79,23 @@ def _task(config: DictConfig) -> None:
 
 def _search(config: DictConfig, given: list[str], console: Console) -> None:
     """Search, then fit the best settings into a folder of their own."""
-    search = search_settings(config)
     settings = SweepSettings(config.n_trials, config.n_jobs, config.storage)
     own = [word for word in given if _key(word) not in (*OF_SEARCH, "run_dir")]
     names = [word.partition("=")[0] for word in own]
-    words = [*(word for word in search.overrides if word.partition("=")[0] not in names), *own]
+    words = [*(word for word in config.search.overrides if word.partition("=")[0] not in names), *own]
+    search = search_settings(config, words)
     check_space(search.space(), words, "fit")
     now = datetime.now().astimezone()
     folder = Path(config.sweep_dir) if config.sweep_dir else RUNS / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S}-search"
-    score = next(iter(search.objectives))
-    _say(console, f"search   {folder}, {settings.n_trials} trials, {search.sampler}, {score} out of fold")
+    scores = " against ".join(search.objectives)
+    _say(console, f"search   {folder}, {settings.n_trials} trials, {search.sampler}, {scores} out of fold")
 
     def on_trial(row: Row, done: int) -> None:
         _say(console, trial_line(row, done, settings.n_trials))
 
-    about = {"overrides": words, "command": "fit"}
+    about, objective = {"overrides": words, "command": "fit"}, FitObjective(tuple(words), bool(config.latency))
     try:
-        result = run_search(
-            folder, search, settings, FitObjective(tuple(words)), int(config.random_seed), about, on_trial
-        )
+        result = run_search(folder, search, settings, objective, int(config.random_seed), about, on_trial)
     except KeyboardInterrupt as stopped:
         again = [*given, *([] if config.sweep_dir else [f"sweep_dir={folder}"])]
         said = f"stopped; all trials are kept\nnext     {shlex.join(['regime-gym', 'fit', *again])}"

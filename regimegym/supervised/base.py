@@ -111,6 +111,15 @@ class Predictor(ABC):
         """The classes after `_fit`."""
         return lesson.classes
 
+    @property
+    def further_signals(self) -> tuple[str, ...]:
+        """Names of the columns that an agent may see beside the answers; none unless the predictor has some."""
+        return ()
+
+    def _further_columns(self, features: np.ndarray) -> np.ndarray:
+        """(N, K) of `further_signals`, from features (N, F) in the lesson's columns; row t from rows ≤ t alone."""
+        return np.empty((len(features), 0))
+
     # What everybody uses.
 
     def fit(self, lesson: Lesson, generator: np.random.Generator) -> Self:
@@ -157,6 +166,10 @@ class Predictor(ABC):
         if not self.accepts_nan:
             out[np.isnan(aligned).any(axis=1)] = np.nan
         return out
+
+    def further_columns(self, features: np.ndarray, names: Sequence[str] | None = None) -> np.ndarray:
+        """(N, K) float64 columns of `further_signals`. Arguments and errors as predict."""
+        return self._further_columns(self._aligned(features, names))
 
     def feature_importance(self) -> dict[str, float]:
         """How much each feature counts, by name; sums to 1, or is 0 throughout."""

@@ -61,6 +61,10 @@ class Subject:
             return predictor.predict_proba(features, names)
         return predictor.predict(features, names)[:, None]
 
+    def tell(self, features: np.ndarray) -> np.ndarray:
+        """(N, K) all that an agent may see of the fitted one: its answers, then its further signals."""
+        return np.hstack([self.ask(self.fitted, features), self.fitted.further_columns(features)])
+
 
 def planted_lesson(n_rows: int, random_seed: int, task: str = CLASSIFICATION) -> Lesson:
     """Four features, of which the first two say something about labels that are known three rows later."""
@@ -114,6 +118,10 @@ def answers_have_the_rows_of_the_question(subject: Subject) -> None:
     _require(found.dtype == np.float64, subject, "answers are float64")
     _require(bool(np.isnan(found[:warm_up]).all()), subject, f"NaN on the {warm_up} rows of the warm-up")
     _require(bool(np.isfinite(found[warm_up:]).all()), subject, "an answer on every row behind the warm-up")
+    further = subject.fitted.further_columns(subject.later.features)
+    expected = (len(subject.later), len(subject.fitted.further_signals))
+    _require(further.shape == expected, subject, "a column for every further signal")
+    _require(bool(np.isfinite(further[warm_up:]).all()), subject, "a further signal on every row behind the warm-up")
 
 
 @_rule
@@ -134,13 +142,14 @@ def probabilities_lie_on_the_simplex(subject: Subject) -> None:
 def the_future_changes_no_answer(subject: Subject) -> None:
     """Replacing later rows by noise, or leaving them out, changes nothing before them."""
     features, n_rows = subject.later.features, len(subject.later)
+    told = subject.tell(features)
     noise = np.random.default_rng(subject.random_seed + 1).normal(scale=3.0, size=features.shape)
     for cut in (n_rows // 3, 2 * n_rows // 3, n_rows - 1):
         other = np.where(np.arange(n_rows)[:, None] < cut, features, noise)
-        kept = subject.ask(subject.fitted, other)[:cut]
-        _require(_same(kept, subject.answers[:cut]), subject, f"rows after {cut} change the answers before them")
-        alone = subject.ask(subject.fitted, features[:cut])
-        _require(_same(alone, subject.answers[:cut]), subject, f"the first {cut} rows alone give other answers")
+        kept = subject.tell(other)[:cut]
+        _require(_same(kept, told[:cut]), subject, f"rows after {cut} change the answers before them")
+        alone = subject.tell(features[:cut])
+        _require(_same(alone, told[:cut]), subject, f"the first {cut} rows alone give other answers")
 
 
 @_rule

@@ -23,6 +23,7 @@ from regimegym.supervised.registry import register
 from regimegym.supervised.weights import balanced_weights
 
 TREES = "trees.ubj"
+FEW = 1_000  # rows that one thread has answered before several have met
 
 
 @register("xgboost")
@@ -93,13 +94,17 @@ class XGBoost(Predictor):
         self.booster = self._boost(lesson, None, num_boost_round, self.booster)
 
     def _probabilities(self, features: np.ndarray) -> np.ndarray:
-        found = self.booster.inplace_predict(np.ascontiguousarray(features)).astype(np.float64)
+        found = self._asked(features)
         if found.ndim == 2:
             return found / found.sum(axis=1, keepdims=True)  # softmax in float32 is off by its rounding
         positive = expit(found) if self.settings.loss == "focal" else found
         return np.column_stack([1.0 - positive, positive])
 
     def _values(self, features: np.ndarray) -> np.ndarray:
+        return self._asked(features)
+
+    def _asked(self, features: np.ndarray) -> np.ndarray:
+        self.booster.set_param({"nthread": 1 if len(features) < FEW else self.settings.n_threads})
         return self.booster.inplace_predict(np.ascontiguousarray(features)).astype(np.float64)
 
     def _importance(self) -> np.ndarray:

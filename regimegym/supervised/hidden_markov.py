@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from regimegym.common.checks import check_at_least, check_choice, check_positive
+from regimegym.common.checks import check_at_least, check_choice, check_list, check_positive
 from regimegym.common.errors import ConfigError, DataError
 from regimegym.features.scaling import Scaler, scaler_of
 from regimegym.supervised.base import Predictor, State, most_probable
@@ -21,6 +21,7 @@ ARRAYS = "states.safetensors"
 # Names of an order from the lowest mean/σ to the highest, not of what a market is said to do in them.
 FOUR_STATES = ("bear", "distribution", "accumulation", "bull")
 COVARIANCES = ("diag", "full")
+STATE_SIGNALS = ("next", "leaving", "bars_in_state", "change")
 STICKY = 0.95  # probability to stay, where a restart begins
 
 
@@ -37,6 +38,8 @@ class HMMSettings:
         n_iter: steps of each at most.
         tolerance: gain of log likelihood per row below which it stops.
         least_variance: of a state, in units of the variance of all rows.
+        state_signals: what an agent sees beside the probabilities, as `HiddenMarkov.state_features` tells it:
+            next (a column for each state), leaving, bars_in_state, change.
     """
 
     features: tuple[str, ...] | None = ("trend_score", "volatility_ratio")
@@ -47,9 +50,11 @@ class HMMSettings:
     n_iter: int = 100
     tolerance: float = 1e-6
     least_variance: float = 1e-3
+    state_signals: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("features", "candidates"):
+        check_list("predictor.state_signals", self.state_signals)
+        for name in ("features", "candidates", "state_signals"):
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else tuple(value))
         if self.features == () or not self.candidates:
@@ -57,6 +62,8 @@ class HMMSettings:
         for n_states in (*self.candidates, *([] if self.n_states is None else [self.n_states])):
             check_at_least("predictor.n_states", n_states, 2)
         check_choice("predictor.covariance", self.covariance, COVARIANCES)
+        for name in self.state_signals:
+            check_choice("predictor.state_signals", name, STATE_SIGNALS)
         check_at_least("predictor.n_restarts", self.n_restarts, 1)
         check_at_least("predictor.n_iter", self.n_iter, 1)
         check_positive("predictor.tolerance", self.tolerance)
@@ -114,6 +121,19 @@ class HiddenMarkov(Predictor):
         """A filter to be given one row of features after another."""
         self._require_fitted()
         return HMMStream(self)
+
+    @property
+    def further_signals(self) -> tuple[str, ...]:
+        """Columns of the setting `state_signals`, each once, in the order of `state_features`."""
+        names = {"next": [f"next_{name}" for name in self.classes]}
+        chosen = [kind for kind in STATE_SIGNALS if kind in self.settings.state_signals]
+        return tuple(name for kind in chosen for name in names.get(kind, [kind]))
+
+    def _further_columns(self, features: np.ndarray) -> np.ndarray:
+        if not self.further_signals:
+            return super()._further_columns(features)
+        found = self.state_features(features)
+        return np.column_stack([found[name] for name in self.further_signals])
 
     def state_features(self, features: np.ndarray) -> dict[str, np.ndarray]:
         """What the filter tells at each row, (N,) each: causal features of their own.

@@ -74,9 +74,8 @@ class OutOfFold:
     @property
     def answers(self) -> np.ndarray:
         """(N, C) probability of every class, or (N, 1) values."""
-        if len(self.fitted.last.classes) == 2:
-            return np.hstack([1.0 - self.columns, self.columns])
-        return self.columns
+        columns = self.columns[:, : len(answer_names(self.fitted.last))]
+        return np.hstack([1.0 - columns, columns]) if len(self.fitted.last.classes) == 2 else columns
 
 
 def cross_fit(make: MakePredictor, lesson: Lesson, plan: ForwardFolds, generator_of: GeneratorOf) -> OutOfFold:
@@ -179,13 +178,23 @@ def all_answers(predictor: Predictor, features: np.ndarray, names: Sequence[str]
 
 
 def signal_columns(predictor: Predictor, features: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """(N, C): the value of a regression, P(second class) of two classes, else the probability of every class."""
-    answers = all_answers(predictor, features, names)
+    """(N, K) columns of `column_names`: the answers, then what else the predictor tells of its rows."""
+    found = narrowed(predictor, all_answers(predictor, features, names))
+    return np.hstack([found, predictor.further_columns(features, names)]) if predictor.further_signals else found
+
+
+def narrowed(predictor: Predictor, answers: np.ndarray) -> np.ndarray:
+    """Columns of `answer_names`: the value of a regression, P(second class) of two, else P(every class)."""
     return answers[:, 1:] if len(predictor.classes) == 2 else answers
 
 
 def column_names(predictor: Predictor) -> tuple[str, ...]:
-    """Names of `signal_columns` behind the predictor's own: `up`, or `value` of a regression."""
+    """Names of `signal_columns` behind the predictor's own: those of its answers, then its further signals."""
+    return (*answer_names(predictor), *predictor.further_signals)
+
+
+def answer_names(predictor: Predictor) -> tuple[str, ...]:
+    """Names of what `narrowed` leaves of the answers: `up`, or `value` of a regression."""
     if not predictor.classes:
         return ("value",)
     return predictor.classes[1:] if len(predictor.classes) == 2 else predictor.classes

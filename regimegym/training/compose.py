@@ -1,5 +1,6 @@
 """A configuration from words of the command line, wherever it is needed: in a sweep, in another process."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,16 +10,21 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 
+def expanded(words: Sequence[str]) -> list[str]:
+    """`targets.NAME=OPTION` as Hydra has it, `+target@targets.NAME=OPTION`; every other word as it is."""
+    return [f"+target@{word}" if re.fullmatch(r"targets\.\w+=[a-z][\w,]*", word) else word for word in words]
+
+
 def compose_config(name: str, overrides: Sequence[str]) -> DictConfig:
     """conf/`name`.yaml under `overrides`. Raises Hydra's and OmegaConf's own exceptions."""
     with _hydra():
-        return compose(name, overrides=list(overrides))
+        return compose(name, overrides=expanded(overrides))
 
 
 def chosen_options(name: str, overrides: Sequence[str]) -> dict[str, str | None]:
     """Option by group of conf/ that `overrides` end up with; Hydra's own groups are left out."""
     with _hydra():
-        hydra = compose(name, overrides=list(overrides), return_hydra_config=True).hydra
+        hydra = compose(name, overrides=expanded(overrides), return_hydra_config=True).hydra
     return {group: option for group, option in hydra.runtime.choices.items() if not group.startswith("hydra/")}
 
 

@@ -22,7 +22,7 @@ from regimegym.features.splits import RowRange, Split
 from regimegym.features.tape import MarketTape
 from regimegym.training.feature_progress import feature_progress
 from regimegym.training.further_markets import further_paths, joined_training_tape, load_further
-from regimegym.training.predictions import Predictions, fit_predictions, with_predictions
+from regimegym.training.predictions import Predictions, checked_makers, fit_predictions, with_predictions
 from regimegym.training.wiring import build
 
 
@@ -90,6 +90,7 @@ def build_experiment(config: DictConfig, run: Path | None = None) -> Experiment:
     Raises:
         DataError, ConfigError: with file, row, column, or setting and the value that came.
     """
+    checked_makers(config)  # a mistake in them need not wait for the bars
     return experiment_on(config, *load_data(config), run)
 
 

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,12 @@ import numpy as np
 from regimegym.common.errors import MachineError
 from regimegym.supervised.base import Predictor
 from regimegym.supervised.gradient_boosting import XGBoost
+from regimegym.supervised.importance_shift import Shift, can_tell, feature_shifts
 from regimegym.supervised.lesson import Lesson
 from regimegym.supervised.random_forest import Forest, RandomForest
 from regimegym.supervised.selection import correlated_groups, permutation_importance
 from regimegym.supervised.sequence.predictors import SequenceModel
-from regimegym.training.fitting import Fit, FitData
+from regimegym.training.fitting import Fit
 
 ROWS = 500  # of validation that are explained, at most; SHAP needs time for each
 ALIKE = 0.95  # |correlation| from which columns are shuffled together
@@ -30,11 +31,24 @@ class Explanation:
             (loss of log likelihood per row, or of −MSE, when the feature is shuffled).
         worth: by feature.
         attention: mean weight of each bar of the window, the newest last; None without attention.
+        shifts: where each group of features that are alike changed its worth most over the training rows; None
+            where that cannot be told: of windows and ensembles, and of too few rows.
     """
 
     method: str
     worth: Mapping[str, float]
     attention: np.ndarray | None = None
+    shifts: tuple[Shift, ...] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain JSON, times in ISO 8601."""
+        shifts = None if self.shifts is None else [_plain_shift(shift) for shift in self.shifts]
+        return {"method": self.method, "worth": self.worth, "attention": self.attention, "shifts": shifts}
+
+
+def _plain_shift(shift: Shift) -> dict[str, Any]:
+    since = f"{np.datetime64(shift.since, 'ns')!s:.16}Z"
+    return {**shift._asdict(), "since": since, "shifted": shift.is_sure}
 
 
 def check_explainable(predictor: Predictor) -> None:
@@ -59,9 +73,20 @@ def import_shap() -> Any:
     return shap
 
 
-def explanation_of(fit: Fit, data: FitData, generator: np.random.Generator) -> Explanation:
-    """How the last model of `fit` answers the newest validation rows. Raises MachineError without shap."""
-    model = fit.last
+def explanation_of(fit: Fit, generator: np.random.Generator) -> Explanation:
+    """How the last model of `fit` answers the newest validation rows, and what its features were worth before.
+
+    Raises:
+        MachineError: without shap.
+    """
+    found = _explanation(fit, generator)
+    if not can_tell(fit.last, fit.data.lesson):
+        return found
+    return replace(found, shifts=tuple(feature_shifts(fit.make, fit.data.lesson, generator)))
+
+
+def _explanation(fit: Fit, generator: np.random.Generator) -> Explanation:
+    model, data = fit.last, fit.data
     first = max(data.first, len(data.later) - ROWS)
     rows = data.later.features[first:]
     if model.only_class is not None:

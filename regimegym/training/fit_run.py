@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
@@ -25,9 +27,8 @@ from regimegym.supervised.predictor_set import OnFit, PredictorSet, about_fitted
 from regimegym.training import fit_figures as draw
 from regimegym.training.explanations import Explanation, check_explainable, explanation_of
 from regimegym.training.fit_states import StateReport, state_report
-from regimegym.training.fit_tables import comparison_page, states_page, terminal_lines
+from regimegym.training.fit_tables import comparison_page, shift_lines, states_page, terminal_lines
 from regimegym.training.fitting import (
-    FLOORS,
     OUT_OF_FOLD,
     VALIDATION,
     Fit,
@@ -35,11 +36,12 @@ from regimegym.training.fitting import (
     Pair,
     fit_all,
     fit_data,
-    makers_of,
+    groups_of,
     paired_tests,
 )
 from regimegym.training.ledger import LEDGER, Ledger
 from regimegym.training.manifest import build_manifest
+from regimegym.training.predictions import targets_of
 from regimegym.training.preparation import Job
 from regimegym.training.room import check_writable
 from regimegym.training.run_folder import PREDICTORS, RUNS, RunFolder, check_free
@@ -73,7 +75,7 @@ def fit(config: DictConfig, overrides: Sequence[str], job: Job | None, say: Say)
         MachineError: a missing extra, or the disk refuses.
     """
     started = datetime.now().astimezone()
-    makers = _checked(config)
+    _check(config)
     where = config.run_dir or (None if job is None else str(job.folder))
     check_writable(Path(where or RUNS))
     if where is not None:
@@ -81,10 +83,12 @@ def fit(config: DictConfig, overrides: Sequence[str], job: Job | None, say: Say)
     data = fit_data(config)
     with _told(data.market.bars.symbol) as on_fit:
         found = find(config, data, on_fit)
-    name = config.name or "-".join(name for name in makers if name not in FLOORS or name in config.predictors)
+    name = config.name or "-".join(config.predictors)
     folder = RunFolder.create(where, f"fit-{name}"[:60], started, None if job is None else job.number)
     _write(folder, config, overrides, found, started)
     for line in terminal_lines(found.fits, found.pairs):
+        say(line)
+    for line in shift_lines(found.explanations):
         say(line)
     for report in found.states.values():
         say(f"\n{states_page(report).strip()}")
@@ -92,26 +96,25 @@ def fit(config: DictConfig, overrides: Sequence[str], job: Job | None, say: Say)
     return folder
 
 
-def _checked(config: DictConfig) -> Mapping[str, Any]:
-    """The makers, once everything is known to be there that the run will need at its end."""
+def _check(config: DictConfig) -> None:
+    """Raise ConfigError or MachineError where something is wrong or missing that the run would need at its end."""
     check_flag("figures", config.figures)
     check_flag("explain", config.explain)
-    makers = makers_of(config)
+    groups = groups_of(config)
     if config.figures:
         draw.check_matplotlib()
     if config.explain:
-        for make in makers.values():
+        for make in chain.from_iterable(group.makers.values() for group in groups):
             check_explainable(make())
-    return makers
 
 
 def find(config: DictConfig, data: FitData, on_fit: OnFit) -> Fitting:
     """Fit and compare; nothing is written."""
     fits, seed = fit_all(config, data, on_fit), int(config.random_seed)
-    pairs = paired_tests(fits, data, seed, build(config.intervals))
-    states = {fit.name: state_report(fit, data) for fit in fits if isinstance(fit.last, HiddenMarkov)}
-    explained = [fit for fit in fits if config.explain and fit.name not in FLOORS and fit.last.needs_labels]
-    explanations = {fit.name: explanation_of(fit, data, generator(seed, f"explain/{fit.name}")) for fit in explained}
+    pairs = paired_tests(fits, seed, build(config.intervals))
+    states = {fit.name: state_report(fit) for fit in fits if isinstance(fit.last, HiddenMarkov)}
+    explained = [fit for fit in fits if config.explain and not fit.is_floor and fit.last.needs_labels]
+    explanations = {fit.name: explanation_of(fit, generator(seed, f"explain/{fit.name}")) for fit in explained}
     return Fitting(data, fits, pairs, states, explanations)
 
 
@@ -126,11 +129,11 @@ def _write(folder: RunFolder, config: DictConfig, overrides: Sequence[str], foun
     folder.write_text(folder.overrides.name, OmegaConf.to_yaml(OmegaConf.create(list(overrides))))
     predictor_set(config, found).save(folder.predictors)
     folder.write_json(folder.metrics.name, metrics(found))
-    folder.write_text("comparison.md", comparison_page(found.fits, found.pairs))
+    folder.write_text("comparison.md", comparison_page(found.fits, found.pairs, found.explanations))
     for name, report in found.states.items():
         folder.write_text(f"states-{name}.md", states_page(report))
     if found.explanations:
-        folder.write_json("explanations.json", {name: vars(one) for name, one in found.explanations.items()})
+        folder.write_json("explanations.json", {name: one.to_json() for name, one in found.explanations.items()})
     if config.figures:
         for name, text in figures(found):
             folder.write_text(f"figures/{name}.svg", text)
@@ -153,8 +156,8 @@ def predictor_set(config: DictConfig, found: Fitting) -> PredictorSet:
     return PredictorSet(
         found.data.lesson.names,
         {fit.name: fit.found.fitted.models for fit in found.fits},
-        {fit.name: about_fitted(fit.found.fitted, found.data.lesson) for fit in found.fits},
-        OmegaConf.to_container(config.target, resolve=True),  # type: ignore[arg-type]
+        {fit.name: about_fitted(fit.found.fitted, fit.data.lesson) for fit in found.fits},
+        targets_of(config),
     )
 
 
@@ -163,13 +166,10 @@ def metrics(found: Fitting) -> dict[str, Any]:
     about = {fit.name: {part: _plain_scores(one) for part, one in fit.scores.items()} for fit in found.fits}
     for name, report in found.states.items():
         fit = next(fit for fit in found.fits if fit.name == name)
-        scores = fit.last.validate(found.data.later.take(_validation_rows(found.data)))
+        scores = fit.last.validate(fit.data.later.take(np.arange(fit.data.first, len(fit.data.later))))
         about[name] = {VALIDATION: {"scores": {**scores, **report.agreement}}}
-    return {"predictors": about, "pairs": [_plain_pair(pair) for pair in found.pairs]}
-
-
-def _validation_rows(data: FitData) -> Any:
-    return range(data.first, len(data.later))
+    targets = {fit.name: fit.data.target for fit in found.fits}
+    return {"predictors": about, "targets": targets, "pairs": [_plain_pair(pair) for pair in found.pairs]}
 
 
 def _plain_pair(pair: Pair) -> dict[str, Any]:
@@ -189,17 +189,17 @@ def _plain_scores(found: CrossValidation) -> dict[str, Any]:
 
 def figures(found: Fitting) -> Iterator[tuple[str, str]]:
     """Name and SVG text of every figure."""
-    own = [fit for fit in found.fits if fit.name not in FLOORS]
+    own = [fit for fit in found.fits if not fit.is_floor]
     for fit in own:
         worth = fit.last.feature_importance()
         yield f"importance-{fit.name}", draw.importance_figure(worth, f"{fit.name}: importance of features")
-    if found.data.lesson.classes:
-        for part in (OUT_OF_FOLD, VALIDATION):
-            scored = [fit.scores[part] for fit in own if fit.scores]
-            if scored:
-                yield f"calibration-{_word(part)}", draw.calibration_figure(scored, f"Calibration, {part}")
-            for one in scored:
-                yield f"confusion-{one.name}-{_word(part)}", draw.confusion_figure(one, f"{one.name}, {part}")
+    targets = dict.fromkeys(fit.data.target for fit in own if fit.scores and fit.data.lesson.classes)
+    for target, part in product(targets, (OUT_OF_FOLD, VALIDATION)):
+        scored = [fit.scores[part] for fit in own if fit.scores and fit.data.target == target]
+        whose = f"-{target}" if len(targets) > 1 else ""
+        yield f"calibration{whose}-{_word(part)}", draw.calibration_figure(scored, f"Calibration{whose}, {part}")
+        for one in scored:
+            yield f"confusion-{one.name}-{_word(part)}", draw.confusion_figure(one, f"{one.name}, {part}")
     for name, report in found.states.items():
         yield f"states-{name}", draw.states_figure(report)
         yield f"transition-{name}", draw.transition_figure(report)
@@ -219,7 +219,7 @@ def _record_trials(found: Fitting, folder: RunFolder) -> None:
     stamps = market.table.timestamps
     interval = (int(stamps[rows.start]), int(stamps[rows.stop - 1]) + market.bars.timeframe_ns)
     for fit in found.fits:
-        if fit.scores and fit.name not in FLOORS:
+        if fit.scores and not fit.is_floor:
             Ledger(LEDGER).record_trial(
                 market.bars.fingerprint, interval, str(folder.path), -score_of(fit.scores[VALIDATION])
             )

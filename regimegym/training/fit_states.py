@@ -6,7 +6,7 @@ import numpy as np
 
 from regimegym.supervised.hidden_markov import HiddenMarkov, stretches
 from regimegym.supervised.scores import state_agreement
-from regimegym.training.fitting import Fit, FitData
+from regimegym.training.fitting import Fit
 
 
 class StateRow(NamedTuple):
@@ -47,9 +47,9 @@ class StateReport(NamedTuple):
     probabilities: np.ndarray
 
 
-def state_report(fit: Fit, data: FitData) -> StateReport:
+def state_report(fit: Fit) -> StateReport:
     """The report of a fitted hidden Markov model."""
-    model = fit.last
+    model, data = fit.last, fit.data
     assert isinstance(model, HiddenMarkov)
     later, first = data.later, data.first
     assert later.closes is not None

@@ -1,6 +1,6 @@
 """What `regime-gym fit` says: one table of all predictors, pairs tested, states of hidden Markov models."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from regimegym.supervised.comparison import (
     comparison_table,
     precision_words,
 )
+from regimegym.supervised.importance_shift import Shift
+from regimegym.training.explanations import Explanation
 from regimegym.training.fit_states import StateReport
 from regimegym.training.fitting import OUT_OF_FOLD, VALIDATION, Fit, Pair
 from regimegym.training.formatting import UNDEFINED, number, percent
@@ -20,14 +22,31 @@ SCORE_WORDS = {"auc": "AUC", "accuracy": "accuracy", "log_loss": "log loss", "br
 
 
 def terminal_lines(fits: Sequence[Fit], pairs: Sequence[Pair]) -> Iterator[str]:
-    """The table of each part, and the paired tests under it."""
-    for part in (OUT_OF_FOLD, VALIDATION):
-        known = [fit.scores[part] for fit in fits if fit.scores]
-        title = {OUT_OF_FOLD: "training rows, out of fold", VALIDATION: "validation, by the last models"}[part]
+    """The table of each part and target, and the paired tests under it."""
+    for part, target, known in _tables(fits):
         yield ""
-        yield title
-        yield from comparison_table(known)
-        yield from _pair_lines([pair for pair in pairs if pair.part == part])
+        title = {OUT_OF_FOLD: "training rows, out of fold", VALIDATION: "validation, by the last models"}[part]
+        yield f"{title}{_of(target)}"
+        yield from comparison_table([fit.scores[part] for fit in known])
+        yield from _pair_lines(_pairs_of(pairs, part, known))
+
+
+def _tables(fits: Sequence[Fit]) -> Iterator[tuple[str, str, list[Fit]]]:
+    """Part, target – empty where there is one only – and the scored predictors that learn it."""
+    targets = list(dict.fromkeys(fit.data.target for fit in fits))
+    for part in (OUT_OF_FOLD, VALIDATION):
+        for target in targets:
+            known = [fit for fit in fits if fit.scores and fit.data.target == target]
+            yield part, target if len(targets) > 1 else "", known
+
+
+def _of(target: str) -> str:
+    return f" (target {target})" if target else ""
+
+
+def _pairs_of(pairs: Sequence[Pair], part: str, known: Sequence[Fit]) -> list[Pair]:
+    names = {fit.name for fit in known}
+    return [pair for pair in pairs if pair.part == part and pair.a in names]
 
 
 def _pair_lines(pairs: Sequence[Pair]) -> Iterator[str]:
@@ -39,23 +58,46 @@ def _pair_lines(pairs: Sequence[Pair]) -> Iterator[str]:
         yield f"  {f'{pair.a} − {pair.b}':<{width}}  {_signed(pair.difference)}  p {number(pair.p_holm, 3)}"
 
 
-def comparison_page(fits: Sequence[Fit], pairs: Sequence[Pair]) -> str:
+def shift_lines(explanations: Mapping[str, Explanation]) -> Iterator[str]:
+    """What each predictor's features were worth before and behind a change, where one is sure."""
+    for name, why in explanations.items():
+        if why.shifts is None:
+            continue
+        sure = [shift for shift in why.shifts if shift.is_sure]
+        yield "" if sure else f"\n{name}: the importance of none of its features has shifted over the training rows"
+        for shift in sure:
+            yield f"{name}: {_shift_words(shift)}"
+
+
+def _shift_words(shift: Shift) -> str:
+    digits = max(4, *(_digits(value) for value in (shift.before, shift.after)))
+    way = "fell" if shift.after < shift.before else "rose"
+    worth = f"{number(shift.before, digits)} to {number(shift.after, digits)}"
+    day = f"{np.datetime64(shift.since, 'ns')!s:.10}"
+    return f"importance of {', '.join(shift.names)} {way} from {worth} about {day} (p {number(shift.p, 3)})"
+
+
+def comparison_page(fits: Sequence[Fit], pairs: Sequence[Pair], explanations: Mapping[str, Explanation]) -> str:
     """The same as Markdown."""
     lines = ["# Predictors side by side", ""]
-    for part, title in ((OUT_OF_FOLD, "Training rows, out of fold"), (VALIDATION, "Validation, by the last models")):
-        known = [fit.scores[part] for fit in fits if fit.scores]
+    titles = {OUT_OF_FOLD: "Training rows, out of fold", VALIDATION: "Validation, by the last models"}
+    for part, target, fitted in _tables(fits):
+        known = [fit.scores[part] for fit in fitted]
         names = [name for name in HIGHER_IS_BETTER if name in known[0].intervals]
         last = "precision (coverage)" if known[0].classes else "right sign"
         head = ["predictor", "rows", *(SCORE_WORDS[name] for name in names), last]
-        lines += [f"## {title}", "", *_table(head, [_cells(one, names) for one in known]), ""]
+        lines += [f"## {titles[part]}{_of(target)}", "", *_table(head, [_cells(one, names) for one in known]), ""]
+        chosen = _pairs_of(pairs, part, fitted)
         rows = [
             [f"{pair.a} − {pair.b}", _signed(pair.difference), number(pair.p, 3), number(pair.p_holm, 3)]
-            for pair in pairs
-            if pair.part == part
+            for pair in chosen
         ]
         if rows:
-            difference = f"difference in {PAIR_WORDS[pairs[0].score]} (below 0: the first is better)"
+            difference = f"difference in {PAIR_WORDS[chosen[0].score]} (below 0: the first is better)"
             lines += [*_table(["pair", difference, "p", "p after Holm"], rows), ""]
+    shifts = [line.strip() for line in shift_lines(explanations) if line]
+    if shifts:
+        lines += ["## Shifts of importance", "", *(f"- {line}" for line in shifts), ""]
     lines.append("Intervals and p-values come from a block bootstrap of the rows. Test was not opened.")
     return "\n".join(lines) + "\n"
 

@@ -1,6 +1,7 @@
 """Signals of a training: which predictors, fitted on its training rows, joined to its market, kept in its folder."""
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from regimegym.common.files import write_whole
 from regimegym.features.labels import Labels
 from regimegym.features.market import Market
 from regimegym.features.splits import RowRange, Split
+from regimegym.supervised.base import CLASSIFICATION, REGRESSION
 from regimegym.supervised.lesson import Lesson, lesson_of
 from regimegym.supervised.predictor_set import OnFit, PredictorSet, fit_predictors
 from regimegym.supervised.registry import predictor_of
@@ -78,10 +80,10 @@ def fit_predictions(config: DictConfig, market: Market, split: Split) -> Predict
     """The predictors that `config` asks for, cross-fitted on the training rows of `market`; None without any.
 
     Raises:
-        ConfigError: as `predictor_makers`.
+        ConfigError: as `checked_makers`.
         DataError: too few training rows for the folds.
     """
-    makers = predictor_makers(config)
+    makers = checked_makers(config)
     if not makers:
         return None
     lessons = {name: training_lesson(config, market, split.train, name) for name in own_targets(config)}
@@ -91,7 +93,7 @@ def fit_predictions(config: DictConfig, market: Market, split: Split) -> Predict
             training_lesson(config, market, split.train),
             build(config.folds),
             int(config.random_seed),
-            OmegaConf.to_container(config.target, resolve=True) | {"own": own_targets(config)},  # type: ignore[operator]
+            targets_of(config),
             on_fit,
             lessons,
         )
@@ -152,9 +154,49 @@ def own_targets(config: DictConfig) -> dict[str, Any]:
     return found
 
 
+def targets_of(config: DictConfig) -> dict[str, Any]:
+    """`config.target`, plain, and under `own` those of single predictors."""
+    common: dict[str, Any] = OmegaConf.to_container(config.target, resolve=True)  # type: ignore[assignment]
+    return common | {"own": own_targets(config)}
+
+
+def target_of(config: DictConfig, predictor: str = "") -> Target:
+    """What a predictor learns: its own of `config.targets`, else `config.target`."""
+    found: Target = build((config.get("targets") or {}).get(predictor, config.target))
+    return found
+
+
+def checked_makers(config: DictConfig) -> dict[str, MakePredictor]:
+    """`predictor_makers`, each of which can learn its target.
+
+    Raises:
+        ConfigError: as `predictor_makers` and `own_targets`; `wrong-task`, a predictor answers with a number where
+            its target has classes, or the other way round.
+    """
+    makers, own = predictor_makers(config), own_targets(config)
+    for name, make in makers.items():
+        predictor, target = make(), target_of(config, name)
+        task = CLASSIFICATION if target.classes else REGRESSION
+        if predictor.needs_labels and predictor.task != task:
+            setting = f"targets.{name}" if name in own else "target"
+            can_both = hasattr(predictor.settings, "task")
+            raise ConfigError(
+                "wrong-task",
+                f"'{name}' is a {predictor.task}, and its target, {target_name(target)}, needs a {task}",
+                needed=f"a {task}, or a target {'without' if target.classes else 'with'} classes",
+                help=(f"predictors.{name}.task={task}",) if can_both else (f"{setting}=…, or another predictor",),
+            )
+    return makers
+
+
+def target_name(target: Target) -> str:
+    """Its name in conf/target: `triple_barrier` of TripleBarrier."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(target).__name__).lower()
+
+
 def training_lesson(config: DictConfig, market: Market, rows: RowRange, predictor: str = "") -> Lesson:
     """Features and labels of `rows` for a predictor; a label looks neither beyond them nor across a long gap."""
-    target: Target = build((config.get("targets") or {}).get(predictor, config.target))
+    target = target_of(config, predictor)
     pieces = [p._replace(stop=min(p.stop, rows.stop)) for p in market.table.pieces if p.start < rows.stop]
     found = target.over(market.bars, pieces)
     n_later = len(market.bars) - len(found.values)

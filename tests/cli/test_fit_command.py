@@ -16,7 +16,7 @@ from regimegym.common.errors import ConfigError
 from regimegym.supervised.predictor_set import PredictorSet
 from regimegym.supervised.signals import all_answers
 from regimegym.training.compose import compose_config
-from regimegym.training.fitting import fit_data
+from regimegym.training.fitting import fit_data, groups_of
 from regimegym.training.ledger import Ledger
 from regimegym.training.predictions import fit_predictions
 
@@ -140,6 +140,57 @@ def test_numbers_have_floors_too(tmp_path, monkeypatch):
     assert not (tmp_path / "f" / "figures").exists()
 
 
+@pytest.fixture(scope="module")
+def of_two_targets(tmp_path_factory):
+    """A run folder of two predictors that learn different targets, and of one without labels."""
+    start = tmp_path_factory.mktemp("targets")
+    words = [*CHOSEN, *TINY, "targets.random_forest=triple_barrier", "targets.random_forest.horizon=6"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(start)
+        assert main(["fit", *words, "run_dir=f"]) == 0
+    return start / "f", words
+
+
+def test_predictors_of_other_targets_meet_their_own_floors_and_nobody_else(of_two_targets):
+    found = read(of_two_targets[0] / "metrics.json")
+    others = {"random_forest", "majority_triple_barrier", "last_value_triple_barrier"}
+    assert {name for name, target in found["targets"].items() if target == "triple_barrier"} == others
+    assert set(found["targets"]) == others | {"logistic", "hmm", "majority", "last_value"}
+    assert "precision_loss" in found["predictors"]["random_forest"]["validation"]["scores"]
+    pairs = {(pair["a"], pair["b"]) for pair in found["pairs"]}
+    of_forest = {("random_forest", f"{floor}_triple_barrier") for floor in ("majority", "last_value")}
+    assert pairs == of_forest | {("logistic", "majority"), ("logistic", "last_value")}
+
+
+def test_pages_and_figures_say_which_target_they_speak_of(of_two_targets):
+    page = (of_two_targets[0] / "comparison.md").read_text()
+    assert page.count("(target direction)") == page.count("(target triple_barrier)") == 2
+    names = {path.stem for path in (of_two_targets[0] / "figures").glob("calibration*")}
+    parts = ("out-of-fold", "validation")
+    assert names == {f"calibration-{target}-{part}" for target in ("direction", "triple_barrier") for part in parts}
+
+
+def test_a_predictor_of_its_own_target_is_the_one_that_a_training_fits(of_two_targets):
+    folder, words = of_two_targets
+    config = compose_config("train", [word for word in words if not word.startswith("intervals")])
+    data = fit_data(config, "random_forest")
+    assert data.lesson.classes == ("loss", "time", "profit")
+    kept = PredictorSet.load(folder / "predictors")
+    assert kept.target["own"]["random_forest"]["horizon"] == 6
+    theirs = fit_predictions(config, data.market, data.split).fitted.models["random_forest"][-1].predictor
+    ours = kept.models["random_forest"][-1].predictor
+    np.testing.assert_array_equal(*(all_answers(one, data.later.features) for one in (ours, theirs)))
+
+
+def test_two_targets_of_one_kind_are_told_apart():
+    words = ["predictors=[logistic,majority]", "targets.logistic=direction", "targets.logistic.horizon=3"]
+    groups = groups_of(compose_config("fit", words))
+    assert [(group.target, *group.makers) for group in groups] == [
+        ("direction", "logistic", "majority_direction", "last_value"),
+        ("direction_2", "majority", "last_value_direction_2"),
+    ]
+
+
 def test_a_search_goes_on_and_fits_the_best_settings(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["fit", *SEARCH, *XGBOOST, *TINY, "sweep_dir=s", "figures=false"]
@@ -154,12 +205,52 @@ def test_a_search_goes_on_and_fits_the_best_settings(tmp_path, monkeypatch, caps
     assert "regime-gym train 'predictors=[xgboost]'" in capsys.readouterr().out
 
 
+def test_a_search_weighs_the_score_against_the_latency(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["fit", "search=logistic", "latency=true", "search.sampler=nsga2", *TINY, "sweep_dir=s", "figures=false"]
+    assert main([*words, "n_trials=3"]) == 0
+    found = read(tmp_path / "s" / "sweep.json")
+    values = {row["number"]: row["values"] for row in found["trials"]}
+    assert all(0.0 < value["latency"] < 1_000.0 for value in values.values())
+    front = {row["number"] for row in found["best"]}
+    for number, value in values.items():
+        beaten = [o for o in values.values() if o != value and all(o[name] <= value[name] for name in value)]
+        assert (number in front) == (not beaten)
+    assert "log_loss against latency" in capsys.readouterr().out
+
+
+def test_states_are_searched_by_their_likelihood_out_of_fold(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fixed = ["search.parameters.n_states.high=3", "search.fixed=[covariance,least_variance]"]
+    words = [
+        "fit",
+        "search=hmm",
+        "predictors=[hmm]",
+        *fixed,
+        *HMM[1:],
+        *TINY,
+        "sweep_dir=s",
+        "figures=false",
+        "n_trials=2",
+    ]
+    assert main([*words, "search.sampler=grid"]) == 0
+    found = read(tmp_path / "s" / "sweep.json")
+    assert sorted(row["parameters"]["n_states"] for row in found["trials"]) == [2, 3]
+    best = max(found["trials"], key=lambda row: row["values"]["log_likelihood"])
+    assert found["best"][0]["number"] == best["number"]
+
+
 @pytest.mark.parametrize(
     ("words", "slug"),
     [
         ([], "no-predictor"),
         (["predictor=xgboost", "target=forward_return"], "wrong-task"),
+        (["predictors=[xgboost,sgd]", "targets.sgd=forward_return"], "'sgd' is a classification, and its target"),
+        (["predictor=logistic", "targets.logistc=jumps"], "unknown-predictor"),
         (["predictor=logistic", "search=xgboost", "score=r2"], "'score' must"),
+        (["search=hmm", "score=auc"], "'score' must be one of log_likelihood"),
+        (["search=logistic", "latency=perhaps"], "'latency' must"),
+        (["search=xgboost", "latency=true", "search.sampler=gp"], "several objectives need"),
         (["predictor=logistic", "predictors=[hmm]"], "two-choices"),
         (["predictor.max_depth=3"], "no-predictor"),
         (["predictor=xgbost"], "unknown-option"),

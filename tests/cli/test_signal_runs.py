@@ -100,6 +100,17 @@ def test_the_audit_fits_the_predictors_again_and_finds_nothing(monkeypatch, tmp_
     assert {"fitted signal last_value_up", "feature last_value_up", "observed last_value_up"} <= set(columns)
 
 
+def test_the_audit_covers_what_a_hidden_markov_model_tells_beside_its_probabilities(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    small = ["features=[return_1,return_5]", "n_states=2", "n_restarts=1", "n_iter=3"]
+    words = [f"predictors.hmm.{word}" for word in (*small, "state_signals=[next,leaving,bars_in_state,change]")]
+    chosen = ["predictors=[hmm]" if word.startswith("predictors=") else word for word in AUDIT]
+    assert main([*chosen, *words, "--json", "audit.json"]) == 0
+    columns = read(tmp_path / "audit.json")["columns"]
+    for name in ("state_2", "next_state_1", "leaving", "bars_in_state", "change"):
+        assert {f"fitted signal hmm_{name}", f"feature hmm_{name}", f"observed hmm_{name}"} <= set(columns)
+
+
 def test_a_label_that_is_not_purged_is_found(monkeypatch, tmp_path, capsys):
     """The audit must be able to fail: models learn labels that were known only after they began to answer."""
     purged = signals.lesson_before
@@ -129,7 +140,7 @@ def test_a_wrong_setting_of_a_chosen_predictor_names_the_nearest(capsys):
 def test_a_target_without_classes_is_no_lesson_for_a_classifier(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert train("predictors=[majority]", "target=forward_return") == 2
-    assert "data/wrong-labels" in capsys.readouterr().err
+    assert "config/wrong-task" in capsys.readouterr().err
     assert not list(tmp_path.rglob("config.yaml"))
 
 

@@ -27,7 +27,7 @@ SMALL = {
     "lstm": LSTMSettings(widths=(8, 4), heads=2, **SHORT),
     "tcn": TCNSettings(width=6, **SHORT),
     "tft": TFTSettings(width=6, heads=2, **SHORT),
-    "hmm": HMMSettings(features=("x0", "x1"), n_states=2, n_restarts=2, n_iter=10),
+    "hmm": HMMSettings(("x0", "x1"), n_states=2, n_restarts=2, n_iter=10, state_signals=("next", "bars_in_state")),
     "prepared": PreparedSettings(
         "logistic",
         selection={"method": "permutation", "n_features": 3, "n_repeats": 2},

@@ -17,6 +17,7 @@ from regimegym.supervised.hidden_markov import FOUR_STATES, HiddenMarkov, HMMSet
 from regimegym.supervised.lesson import Lesson
 from regimegym.supervised.markov_filter import Gaussians, MarkovFilter, filtered, stationary
 from regimegym.supervised.scores import state_agreement
+from regimegym.supervised.signals import column_names, signal_columns
 
 MEANS = np.array([[-1.2, 2.0], [-0.5, 0.5], [0.5, 0.5], [1.2, 2.0]])
 SDS = np.array([[0.5, 0.4], [0.25, 0.2], [0.25, 0.2], [0.5, 0.4]])
@@ -186,6 +187,21 @@ def test_features_of_the_states_are_causal_and_what_they_say(fitted):
         part = fitted.state_features(market.features[:cut])
         for name, column in part.items():
             np.testing.assert_array_equal(column, whole[name][:cut])
+
+
+def test_an_agent_sees_the_states_signals_that_are_asked_for():
+    asked = settings(n_restarts=1, state_signals=("change", "next", "next"))
+    model = HiddenMarkov(asked).fit(chain(800, 6), np.random.default_rng(0))
+    market = chain(200, 7)
+    assert model.further_signals == (*[f"next_{name}" for name in FOUR_STATES], "change")
+    told = model.state_features(market.features)
+    found = model.further_columns(market.features)
+    np.testing.assert_array_equal(found.T, [told[name] for name in model.further_signals])
+    assert column_names(model) == (*FOUR_STATES, *model.further_signals)
+    columns = signal_columns(model, market.features, market.names)
+    np.testing.assert_array_equal(columns, np.hstack([model.predict_proba(market.features), found]))
+    with pytest.raises(ConfigError, match=r"'predictor\.state_signals' must be one of"):
+        settings(state_signals=("leave",))
 
 
 def test_time_in_state_counts_from_the_last_change():

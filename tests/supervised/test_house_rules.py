@@ -55,6 +55,15 @@ class Peeking(Predictor):
         pass
 
 
+class PeekingBeside(Majority):
+    """Answers like the majority, and tells what the next row's first feature will be."""
+
+    further_signals = ("ahead",)
+
+    def _further_columns(self, features):
+        return np.roll(features[:, :1], -1, axis=0)
+
+
 class GloballyRandom(Majority):
     def _fit(self, lesson, generator):
         super()._fit(lesson, generator)
@@ -76,6 +85,7 @@ class OffTheSimplex(Majority):
     ("kind", "what"),
     [
         (Peeking, "change the answers before them"),
+        (PeekingBeside, "change the answers before them"),
         (GloballyRandom, "draws from a global generator"),
         (OffTheSimplex, "probabilities sum to 1"),
     ],

@@ -16,6 +16,7 @@ from regimegym.features.synthetic.worlds import regime_switching_market
 from regimegym.supervised.base import Predictor, State
 from regimegym.supervised.cross_validation import ForwardFolds
 from regimegym.supervised.floors import LastValue
+from regimegym.supervised.hidden_markov import HiddenMarkov, HMMSettings
 from regimegym.supervised.lesson import Lesson
 from regimegym.supervised.predictor_set import PredictorSet, fit_predictors
 from regimegym.supervised.signals import (
@@ -105,7 +106,7 @@ def test_a_model_learns_the_labels_that_the_splitter_left_it(horizons, embargo, 
         np.testing.assert_array_equal(fold.train[0] + np.flatnonzero(part.is_known), fold.train)
 
 
-@pytest.mark.parametrize("make", [LastValue, Running])
+@pytest.mark.parametrize("make", [LastValue, Running, lambda: states_and_more()])
 def test_another_future_changes_no_column_until_then(make):
     lesson, plan, rng = lesson_of_rows(60, 3), ForwardFolds(4, initial_train_size=20), np.random.default_rng(1)
     truth = cross_fit(make, lesson, plan, generator_of).columns
@@ -117,6 +118,24 @@ def test_another_future_changes_no_column_until_then(make):
         other = cross_fit(make, replace(lesson, features=features, labels=labels), plan, generator_of).columns
         np.testing.assert_array_equal(truth[: cut + 1], other[: cut + 1])
         assert not np.array_equal(truth, other, equal_nan=True)
+
+
+def states_and_more() -> HiddenMarkov:
+    signals = ("next", "leaving", "bars_in_state", "change")
+    return HiddenMarkov(HMMSettings(("move", "other"), 2, n_restarts=1, n_iter=5, state_signals=signals))
+
+
+def test_states_signals_are_cross_fitted_and_the_answers_among_them_are_probabilities():
+    lesson, plan = lesson_of_rows(120, 3), ForwardFolds(2, initial_train_size=40)
+    found = cross_fit(states_and_more, lesson, plan, generator_of)
+    assert found.names == ("state_2", "next_state_1", "next_state_2", "leaving", "bars_in_state", "change")
+    for k, (start, stop) in enumerate([(40, 80), (80, 120)]):
+        model = states_and_more().fit(lesson_before(lesson, 0, start * BAR), generator_of(k))
+        told = model.state_features(lesson.features[:stop])
+        expected = np.column_stack([told["probability_state_2"], *(told[name] for name in found.names[1:])])
+        np.testing.assert_array_equal(found.columns[start:stop], expected[start:stop])
+    assert found.answers.shape == (120, 2)
+    np.testing.assert_allclose(found.answers[40:].sum(axis=1), 1.0)
 
 
 def test_nothing_is_remembered_from_one_piece_into_the_next():

@@ -1,10 +1,12 @@
 """Explanations: SHAP values add up to the answer, permutation and attention find what was planted."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
+from regimegym.supervised.importance_shift import can_tell
 from regimegym.supervised.lesson import Lesson
 from regimegym.supervised.predictor_set import ALWAYS
 from regimegym.supervised.registry import get_predictor
@@ -33,11 +35,12 @@ def lesson():
 
 def explained(name, lesson):
     """The explanation of a predictor on the lesson's last 100 rows, and the predictor."""
-    model = get_predictor(name, SETTINGS[name]).fit(lesson.until(300), np.random.default_rng(1))
+    make = partial(get_predictor, name, SETTINGS[name])
+    model = make().fit(lesson.until(300), np.random.default_rng(1))
     later = replace(lesson, labels=np.where(np.arange(400) < 300, np.nan, lesson.labels))
     served = OutOfFold(np.empty((0, 1)), ("up",), np.empty(0), CrossFit((), (Serving(ALWAYS, ALWAYS, model),)))
-    data = FitData(None, None, lesson.until(300), later, 300)
-    return explanation_of(Fit(name, served, served, {}), data, np.random.default_rng(2)), model
+    data = FitData("direction", None, None, lesson.until(300), later, 300)
+    return explanation_of(Fit(name, make, data, served, served, {}), np.random.default_rng(2)), model
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -46,6 +49,13 @@ def test_the_planted_feature_counts_most(name, lesson):
     assert found.method == ("shap" if name in ("random_forest", "xgboost") else "permutation")
     assert tuple(found.worth) == NAMES
     assert max(found.worth, key=found.worth.get) == "planted"
+
+
+def test_of_single_rows_it_is_told_whether_the_importance_of_features_has_shifted(lesson):
+    names = [shift.names for shift in explained("logistic", lesson)[0].shifts]
+    assert names == [(name,) for name in NAMES]
+    assert explained("gru", lesson)[0].shifts is None
+    assert not can_tell(get_predictor("logistic"), lesson.until(290))
 
 
 def test_shap_values_of_a_forest_add_up_to_its_answer(lesson):

@@ -9,6 +9,8 @@ from rich.console import Console
 
 from regimegym.common.errors import ConfigError
 from regimegym.common.plain import plain
+from regimegym.supervised.ensemble.settings import STRATEGIES
+from regimegym.supervised.latency import HISTORY, latencies, row_latency
 from regimegym.supervised.registry import get_predictor
 from regimegym.training.benchmarks.supervised_benchmark import (
     LORENTZIAN_TARGET,
@@ -17,7 +19,7 @@ from regimegym.training.benchmarks.supervised_benchmark import (
     benchmark_supervised,
     supervised_table,
 )
-from regimegym.training.benchmarks.supervised_cases import fit_throughput, latencies, market_lesson
+from regimegym.training.benchmarks.supervised_cases import fit_throughput, market_lesson, subject_names, subject_of
 
 
 def test_a_tiny_run_measures_every_row():
@@ -46,10 +48,46 @@ def test_a_slow_fit_sees_as_many_rows_as_the_time_allows(monkeypatch):
     assert (taken.n_rows, taken.seconds, taken.rate) == (2_500, 2.0, 1_250)
 
 
-def test_a_filter_is_asked_row_by_row():
+def test_a_filter_is_asked_row_by_row(monkeypatch):
     lesson = market_lesson(1_000)
     hmm = get_predictor("hmm").fit(lesson, np.random.default_rng(0))
+    monkeypatch.setattr(type(hmm), "predict_proba", lambda *_: pytest.fail("the whole history again"))
     assert len(latencies(hmm, lesson.features, 20)) == 20
+
+
+@pytest.mark.parametrize(("memory", "asked"), [(0, 1), (119, 120), (None, HISTORY + 1)])
+def test_a_row_is_asked_about_with_as_much_history_as_is_remembered(memory, asked):
+    seen = []
+
+    class Remembering(type(get_predictor("majority"))):
+        def predict_proba(self, features, names=None):
+            seen.append(len(features))
+            return super().predict_proba(features, names)
+
+    Remembering.memory = memory
+    lesson = market_lesson(1_200)
+    assert len(latencies(Remembering().fit(lesson, np.random.default_rng(0)), lesson.features, 7)) == 7
+    assert set(seen) == {asked}
+
+
+def test_the_latency_is_that_of_the_quietest_turn(monkeypatch):
+    turns = iter([[3.0] * 20, [2.0] * 20, [1.0] * 18 + [9.0] * 2])
+    monkeypatch.setattr("regimegym.supervised.latency.latencies", lambda *_: np.array(next(turns)))
+    assert row_latency(None, None, turns=3) == 2.0
+
+
+def test_every_file_and_every_strategy_of_the_ensemble_is_measured():
+    names = subject_names()
+    assert len(names) == 18 + len(STRATEGIES) - 1
+    assert {"lstm_hybrid", "xgboost_plain", "ensemble", "ensemble/regime"} <= set(names)
+    assert subject_of("ensemble/regime").make().settings.strategy == "regime"
+    gru = subject_of("gru")
+    assert (gru.passes, gru.make().settings.epochs) == (40, 1)
+    assert subject_of("xgboost").asked().settings.early_stopping_rounds == 0
+
+
+def test_the_time_of_a_whole_fit_counts_every_pass():
+    assert PredictorRow("gru", 1_000, 500.0, 1, 1.0, 1.0, passes=40).whole_fit(50_000) == 4_000.0
 
 
 def test_targets_are_judged_from_their_own_side():

@@ -11,6 +11,7 @@ from scipy.stats import kstest
 import regimegym.conf
 from regimegym.common.errors import ConfigError
 from regimegym.envs.reward_settings import RewardSettings
+from regimegym.supervised.registry import predictor_of
 from regimegym.training.compose import compose_config, flat_values
 from regimegym.training.sweeps.best import best_file, experiment_text, optimised_words
 from regimegym.training.sweeps.settings import SearchSettings
@@ -18,7 +19,8 @@ from regimegym.training.sweeps.space import Parameter, Space, override_text
 from regimegym.training.sweeps.train_objective import check_space
 from regimegym.training.wiring import build
 
-SEARCHES = sorted(path.stem for path in (Path(regimegym.conf.__file__).parent / "search").glob("*.yaml"))
+CONF = Path(regimegym.conf.__file__).parent
+SEARCHES = sorted(path.stem for path in (CONF / "search").glob("*.yaml"))
 
 REFERENCE_GRID = {
     "lr": [1e-4, 5e-4, 1e-3],
@@ -47,6 +49,32 @@ def test_every_search_composes_and_builds(name):
 def test_every_parameter_of_a_search_is_a_setting(name):
     search = search_of(name)
     check_space(search.space(), search.overrides)
+
+
+PREDICTORS = [name for name in SEARCHES if (CONF / "predictor" / f"{name}.yaml").exists()]
+
+
+def test_every_predictor_worth_searching_has_a_space():
+    nets = {"lstm", "gru", "tcn", "tft"}
+    assert set(PREDICTORS) == nets | {"random_forest", "xgboost", "logistic", "lorentzian", "sgd", "hmm"}
+
+
+@pytest.mark.parametrize("name", PREDICTORS)
+def test_a_predictors_space_holds_what_its_settings_accept(name):
+    """Every listed value and both ends of every range, as words of `fit`, make the predictor."""
+    search = search_of(name)
+    space = search.space()
+    check_space(space, search.overrides, "fit")
+    assert {p.sets.rpartition(".")[0] for p in space.parameters} == {f"predictors.{name}"}
+    choices = [list(p.values) if p.values is not None else [p.low, p.high] for p in space.parameters]
+    for k in range(max(map(len, choices))):
+        values = {p.name: among[k % len(among)] for p, among in zip(space.parameters, choices, strict=True)}
+        config = compose_config("fit", [*search.overrides, *space.overrides(values)])
+        predictor = predictor_of(build(config.predictors[name]))
+        for parameter in space.parameters:
+            found = getattr(predictor.settings, parameter.sets.rpartition(".")[2])
+            wanted = parameter.setting(values[parameter.name])
+            assert found == (tuple(wanted) if isinstance(wanted, list) else wanted)
 
 
 def test_the_ten_parameter_grid_holds_exactly_the_reference_values():

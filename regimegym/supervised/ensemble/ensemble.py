@@ -27,7 +27,7 @@ from regimegym.supervised.ensemble.stack import Stack, Streams, fit_stack
 from regimegym.supervised.lesson import Lesson
 from regimegym.supervised.model_folder import nested, tensors_from_bytes, tensors_to_bytes
 from regimegym.supervised.registry import PREDICTORS, get_predictor, list_predictors, register, restored
-from regimegym.supervised.signals import OutOfFold, all_answers, column_names, cross_fit
+from regimegym.supervised.signals import OutOfFold, all_answers, answer_names, cross_fit, narrowed
 
 LOG = logging.getLogger(__name__)
 ARRAYS = "ensemble.safetensors"
@@ -145,8 +145,8 @@ class Ensemble(Predictor):
         self.stack, self.usual = None, np.empty(0)
         if self.settings.strategy != "stacking":
             return None
-        columns = np.hstack([found[name].columns for name in self._asked])
-        names = [f"{name}_{column}" for name in self._asked for column in found[name].names]
+        columns = np.hstack([narrowed(model, found[name].answers) for name, model in self._asked.items()])
+        names = [f"{name}_{column}" for name, model in self._asked.items() for column in answer_names(model)]
         second = {name: partial(self._new, name) for name in self.settings.second_level}
         meta = partial(self._new, self.settings.meta_learner)
         self.stack, answers = fit_stack(columns, names, lesson, second, meta, plan, generator)
@@ -201,7 +201,7 @@ class Ensemble(Predictor):
         """(N, K) what the stack reads."""
         parts = [*zip(self.members.values(), answers, strict=True)]
         parts += [(self.sources[name], found) for name, found in regimes.items()]
-        return np.hstack([found[:, 1:] if len(model.classes) == 2 else found for model, found in parts])
+        return np.hstack([narrowed(model, found) for model, found in parts])
 
     # Looking inside.
 
@@ -230,7 +230,7 @@ class Ensemble(Predictor):
         assert self.stack is not None
         at, edges = {}, 0
         for name, model in self._asked.items():
-            width = len(column_names(model))
+            width = len(answer_names(model))
             at[name], edges = slice(edges, edges + width), edges + width
         place = np.where(np.isfinite(columns), self.usual, np.nan)
         before = self.stack.answers(place)

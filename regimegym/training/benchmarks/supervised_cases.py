@@ -4,27 +4,74 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from omegaconf import OmegaConf
 
 from regimegym.features.market import prepare_market
 from regimegym.features.pipeline import FeatureSettings
 from regimegym.features.sets import SETS
 from regimegym.features.synthetic.worlds import regime_switching_market
 from regimegym.supervised.base import Predictor
+from regimegym.supervised.boosting_settings import XGBoostSettings
+from regimegym.supervised.ensemble.settings import STRATEGIES, EnsembleSettings
 from regimegym.supervised.lesson import Lesson, lesson_of
 from regimegym.supervised.lorentzian_search import NO_CLOCK, build_index, search
 from regimegym.supervised.markov_filter import Gaussians, filtered, stationary
+from regimegym.supervised.registry import predictor_of
+from regimegym.supervised.sequence.settings import SequenceModelSettings
 from regimegym.supervised.targets import Direction, Moves
+from regimegym.training.wiring import build
 
 N_FEATURES = 178
 # The first of the xgboost set that hourly bars can have.
 NAMES = tuple(n for n in SETS["xgboost"] if not n.endswith("min") and n != "change_1h")[:N_FEATURES]
 WARM_UP_BARS = 3_000  # of the longest feature, and some more
+WARM_UP_ROWS = 400  # of a fit that nobody times: kernels compile, libraries are imported
 FIRST_ROWS = 1_000  # that tell how long a fit of more rows would take
-LATENCY_CALLS = 200
 RANDOM_SEED = 0
+STRATEGY = "ensemble/"  # before the strategy of an ensemble other than the default
+CONF = Path(str(files("regimegym.conf") / "predictor"))
+
+
+class Subject(NamedTuple):
+    """A predictor to be measured.
+
+    Attributes:
+        make: makes it as it is fitted here.
+        passes: how often a whole fit goes over the rows at most, where `make` goes over them once.
+        asked: makes it as it is asked for one row, where that is another: no tree is left out.
+        scales: whether a fit of few rows is followed by one of more.
+    """
+
+    make: Callable[[], Predictor]
+    passes: int = 1
+    asked: Callable[[], Predictor] | None = None
+    scales: bool = True
+
+
+def subject_names() -> list[str]:
+    """Every file of conf/predictor, then the strategies of the ensemble."""
+    others = [name for name in STRATEGIES if name != EnsembleSettings().strategy]
+    return [*sorted(path.stem for path in CONF.glob("*.yaml")), *(f"{STRATEGY}{name}" for name in others)]
+
+
+def subject_of(name: str) -> Subject:
+    """The predictor of that name with the settings of its file."""
+    if name.startswith(STRATEGY):
+        settings: Any = EnsembleSettings(strategy=name.removeprefix(STRATEGY))
+        return Subject(lambda: predictor_of(settings), scales=False)
+    settings = build(OmegaConf.load(CONF / f"{name}.yaml"))
+    if isinstance(settings, SequenceModelSettings):
+        once = replace(settings, epochs=1)
+        return Subject(lambda: predictor_of(once), settings.epochs)
+    if isinstance(settings, XGBoostSettings):
+        all_trees = replace(settings, early_stopping_rounds=0)
+        return Subject(lambda: predictor_of(settings), asked=lambda: predictor_of(all_trees))
+    return Subject(lambda: predictor_of(settings), scales=not isinstance(settings, EnsembleSettings))
 
 
 class Throughput(NamedTuple):
@@ -55,7 +102,7 @@ def market_lesson(n_rows: int, nested: bool = False) -> Lesson:
 def fit_throughput(make: Callable[[], Predictor], lesson: Lesson, budget: float) -> tuple[Predictor, Throughput]:
     """Fit on as many of the first rows as about `budget` CPU-seconds allow, by the time that few rows took."""
     n_rows, taken = min(FIRST_ROWS, len(lesson)), 0.0
-    make().fit(lesson.until(n_rows), np.random.default_rng(RANDOM_SEED))  # kernels compile, libraries are imported
+    make().fit(lesson.until(WARM_UP_ROWS), np.random.default_rng(RANDOM_SEED))
     while True:
         part = lesson.until(n_rows)
         predictor = make()
@@ -79,28 +126,6 @@ def predict_throughput(predictor: Predictor, features: np.ndarray, budget: float
         if larger < 2 * n_rows:
             return Throughput(n_rows, taken)
         n_rows = min(larger, 10 * n_rows)
-
-
-def latencies(predictor: Predictor, features: np.ndarray, n_calls: int = LATENCY_CALLS) -> np.ndarray:
-    """(n_calls,) seconds on the wall from one more row to its answer; a filter is a stream of rows."""
-    stream = getattr(predictor, "stream", None)
-    rows = features[-n_calls - (predictor.memory or 0) :]
-    if stream is not None:
-        filter_ = stream()
-        return _timed([lambda row=row: filter_.push(row) for row in rows])  # type: ignore[misc]
-    n_past = predictor.memory or predictor.warm_up
-    windows = [rows[i : i + n_past + 1] for i in range(len(rows) - n_past)]
-    return _timed([lambda window=window: predictor.predict_proba(window) for window in windows])  # type: ignore[misc]
-
-
-def _timed(calls: list[Callable[[], Any]]) -> np.ndarray:
-    calls[0]()
-    taken = []
-    for call in calls:
-        start = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - start)
-    return np.array(taken)
 
 
 def _cpu_seconds(call: Callable[[], Any]) -> float:

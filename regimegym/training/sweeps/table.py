@@ -44,7 +44,8 @@ def remarks(result: SweepResult) -> list[str]:
     if not result.best:
         return ["No trial has completed: there is nothing to choose from."]
     if "run" not in result.row(result.best[0]).metrics:  # a predictor's trial trades nothing
-        return [f"The best of {result.n_counted} trials by the rows that chose it: expect less of it on others."]
+        said = [f"The best of {result.n_counted} trials by the rows that chose it: expect less of it on others."]
+        return [*said, *_front(result)]
     share = percent(result.deflated_sharpe, 0)
     said = [
         f"The best of {result.n_counted} trials on these data; once they are counted, its Sharpe ratio on "
@@ -52,9 +53,13 @@ def remarks(result: SweepResult) -> list[str]:
         if math.isfinite(result.deflated_sharpe)
         else f"The best of {result.n_counted} trials has no defined Sharpe ratio on validation."
     ]
-    if len(result.best) > 1:
-        said.append(f"{len(result.best)} trials are on the Pareto front: none of them is better in everything.")
-    return said
+    return [*said, *_front(result)]
+
+
+def _front(result: SweepResult) -> list[str]:
+    if len(result.best) < 2:
+        return []
+    return [f"{len(result.best)} trials are on the Pareto front: none of them is better in everything."]
 
 
 def short(value: Any) -> str:

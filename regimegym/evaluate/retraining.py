@@ -49,7 +49,8 @@ def performance_reason(before: np.ndarray, now: np.ndarray, generator: np.random
     found = performance_drift(before, now, generator)
     if found.p_value >= SURE:
         return ""
-    return f"log return per bar fell from {found.before:.1e} to {found.now:.1e} (p = {found.p_value:.3f})"
+    before_now = " to ".join(f"{100 * mean:+.4f} %".replace("-", "−") for mean in (found.before, found.now))
+    return f"log return per bar fell from {before_now} (p = {found.p_value:.3f})"
 
 
 def results_of(model: FoldModel, rows: RowRange, settings: EnvSettings) -> np.ndarray:

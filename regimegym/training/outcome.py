@@ -12,8 +12,9 @@ from regimegym.agents.gate import Gate
 from regimegym.common.policy import Policy
 from regimegym.envs.settings import AccountSettings
 from regimegym.evaluate.evaluation import Evaluation
-from regimegym.evaluate.report.build import write_report
-from regimegym.evaluate.report.markdown import report_markdown
+from regimegym.evaluate.report.build import render_report
+from regimegym.evaluate.report.markdown import markdown_of
+from regimegym.evaluate.report.page import write_page
 from regimegym.evaluate.report.reading import Report
 from regimegym.evaluate.report_calibration import calibration_content
 from regimegym.evaluate.report_content import to_report
@@ -45,8 +46,9 @@ def write_outcome(folder: RunFolder, evaluations: Sequence[Evaluation], context:
 def write_reports(folder: RunFolder, report: Report) -> None:
     """The same content three times: report.json, report.md, report.html. Raises MachineError."""
     folder.write_json(folder.report_json.name, report)
-    folder.write_text(folder.report_md.name, report_markdown(report))
-    write_report(report, folder.report_html)
+    page = render_report(report)
+    folder.write_text(folder.report_md.name, markdown_of(page))
+    write_page(page, folder.report_html)
 
 
 def _write_equity(folder: RunFolder, evaluations: Sequence[Evaluation]) -> None:

@@ -15,7 +15,7 @@ from regimegym.features.splits import RowRange
 from regimegym.training.model_at_work import load_policy
 from regimegym.training.rolling_settings import RollingSettings
 from regimegym.training.run_folder import RunFolder
-from regimegym.training.wiring import build
+from regimegym.training.wiring import build, own_code
 
 
 def reason_to_retrain(
@@ -52,7 +52,7 @@ def _results(
     config: DictConfig, market: Market, folder: RunFolder, model: dict[str, Any], last: dict[str, Any]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log returns per bar of the model on its own validation, and on what it traded last."""
-    trader = load_policy(folder.path / model["folder"])
+    trader = load_policy(folder.path / model["folder"], trust=list(own_code(config).values()))
     tape = trader.tape(market.bars, market.context)
     at_work = FoldModel(trader.policy(market.bars.symbol), tape, RowRange(0, 0))
     spans = ((model["validation_from"], model["test_from"]), (last["test_from"], last["test_until"]))

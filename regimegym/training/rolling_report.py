@@ -9,7 +9,9 @@ import pandas as pd
 from regimegym.common.plain import plain
 from regimegym.common.seeding import generator
 from regimegym.evaluate.intervals import Interval, log_return_intervals
-from regimegym.evaluate.report.walked import walk_forward_markdown, write_walk_forward
+from regimegym.evaluate.report.markdown import markdown_of
+from regimegym.evaluate.report.page import write_page
+from regimegym.evaluate.report.walked import render_walk_forward
 from regimegym.evaluate.settings import EvaluationSettings
 from regimegym.evaluate.trajectory import downsample
 from regimegym.evaluate.walk_forward import WalkedForward
@@ -49,8 +51,9 @@ def write_rolling_report(
         }
     )
     folder.write_json("walk_forward.json", content)
-    folder.write_text("walk_forward.md", walk_forward_markdown(content))
-    write_walk_forward(content, folder.path / PAGE)
+    page = render_walk_forward(content)
+    folder.write_text("walk_forward.md", markdown_of(page))
+    write_page(page, folder.path / PAGE)
 
 
 def _joined(folds: Sequence[dict[str, Any]], results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

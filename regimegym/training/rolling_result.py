@@ -23,7 +23,7 @@ from regimegym.training.formatting import number, percent
 from regimegym.training.model_at_work import load_policy
 from regimegym.training.rolling_report import PAGE, write_rolling_report
 from regimegym.training.run_folder import RunFolder, read_json, refused_by_machine
-from regimegym.training.wiring import build
+from regimegym.training.wiring import build, own_code
 
 
 class WindowResult(NamedTuple):
@@ -58,7 +58,7 @@ def finish_rolling(
     Returns:
         Log return of the account, net of costs.
     """
-    models = fold_models(market, folder, windows)
+    models = fold_models(market, folder, windows, list(own_code(config).values()))
     settings = build(config.env)
     agent = trade_in_turn(models, settings)
     held = trade_in_turn([model._replace(policy=BuyAndHold(settings)) for model in models], settings)
@@ -76,8 +76,10 @@ def finish_rolling(
     return own.value
 
 
-def fold_models(market: Market, folder: RunFolder, windows: Sequence[dict[str, Any]]) -> list[FoldModel]:
-    """The model that trades each window, with the rows it trades.
+def fold_models(
+    market: Market, folder: RunFolder, windows: Sequence[dict[str, Any]], trust: Sequence[str] = ()
+) -> list[FoldModel]:
+    """The model that trades each window, with the rows it trades; `trust` as of `load_policy`.
 
     Raises:
         ModelError: a window without a model.
@@ -87,7 +89,7 @@ def fold_models(market: Market, folder: RunFolder, windows: Sequence[dict[str, A
     for window in windows:
         k = int(window["model_of"])
         if k not in loaded:
-            trader = load_policy(folder.path / windows[k]["folder"])
+            trader = load_policy(folder.path / windows[k]["folder"], trust=trust)
             tape = trader.tape(market.bars, market.context)
             loaded[k] = FoldModel(trader.policy(market.bars.symbol), tape, RowRange(0, 0))
         tape = loaded[k].tape

@@ -10,7 +10,9 @@ import yaml
 from tiny_runs import TINY_DQN, read
 
 from regimegym.cli.main import main
-from regimegym.training import rolling
+from regimegym.training import rolling, rolling_drift
+from regimegym.training.run_folder import RunFolder
+from regimegym.training.wiring import read_run_config
 
 ROLLING = [*TINY_DQN, "data.n_bars=1740", "features=minimal", "rolling.window=600", "rolling.step=500"]
 
@@ -124,6 +126,20 @@ def test_whether_a_window_trains_is_asked_once_and_kept(tmp_path, monkeypatch, c
     (tmp_path / "all/rolling.json").write_text(json.dumps(plan | {"status": "running"}))
     assert main(["train", "resume=all"]) == 0
     assert asked == [1, 2, 3]
+
+
+def test_what_performance_is_asked_of_are_the_results_on_validation_and_in_the_last_window(walked):
+    config, plan = read_run_config(walked / "rolling.yaml"), read(walked / "rolling.json")
+    first, folder = plan["windows"][0], RunFolder(walked)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(walked.parent)
+        before, now = rolling_drift._results(config, rolling._market(config), folder, first, first)
+    metrics = read(walked / "windows" / "01" / "metrics.json")["validation"]["agent"]
+    (fold, *_) = read(walked / "walk_forward.json")["folds"]
+    assert before.sum() == pytest.approx(metrics["log_return"])
+    # The fold ends with the mark that the next model decides on, one bar later.
+    assert len(now) == fold["n_bars"] - 1
+    assert now.sum() == pytest.approx(read(walked / "windows" / "01" / "metrics.json")["test"]["agent"]["log_return"])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from regimegym.envs.trades import TRADE_DTYPE
 from regimegym.evaluate.evaluation import evaluate_policy
 from regimegym.evaluate.intervals import Interval, IntervalSettings, drawdown_interval, share_interval
 from regimegym.evaluate.report.build import render_report
-from regimegym.evaluate.report.markdown import report_markdown
+from regimegym.evaluate.report.markdown import markdown_of
 from regimegym.evaluate.report.targets import target_heading
 from regimegym.evaluate.report_content import to_report
 from regimegym.evaluate.report_facts import ReportContext
@@ -135,12 +135,16 @@ def test_the_report_shows_the_targets_as_page_and_as_text(report):
     rows = {one["key"]: one for one in report["targets"]}
     assert rows["latency_ms"]["state"] == "met"
     assert rows["win_rate"]["state"] == "not_shown"
-    page, text = render_report(report), report_markdown(report)
+    page = render_report(report)
+    text = markdown_of(page)
     assert '<section id="targets">' in page
     assert f"1 of 4 targets met; {3 if rows['sharpe_ratio']['state'] == 'not_shown' else 2} not shown" in page
     assert '<span class="state unknown">not shown</span>' in page
     assert "below 100 ms" in page
-    assert "| Decision, 95th percentile | below 100 ms | 0.50 ms | 0.50 to 0.50 | 100 calls | met |" in text
+    assert (
+        "| Decision, 95th percentile | below 100 ms | 0.50 ms | 0.50 to 0.50 | 100 calls order statistics | met |"
+        in text
+    )
 
 
 def test_the_drawdown_of_the_first_screen_has_an_interval_and_no_line(report):

@@ -1,15 +1,11 @@
-"""The page of several runs side by side, and the same as Markdown."""
+"""The page of several runs side by side."""
 
-from collections.abc import Iterator
 from html import escape
-from pathlib import Path
 from string import Template
 from typing import Any
 
 from regimegym.evaluate.metrics import METRICS
-from regimegym.evaluate.report.markdown_table import markdown_table
 from regimegym.evaluate.report.numbers import (
-    NO_BREAK,
     day,
     interval,
     is_defined,
@@ -19,7 +15,7 @@ from regimegym.evaluate.report.numbers import (
     plural,
     quantity,
 )
-from regimegym.evaluate.report.page import Page, part_of, render_page, write_page
+from regimegym.evaluate.report.page import Page, part_of, render_page
 from regimegym.evaluate.report.reading import Report, unit_of
 from regimegym.evaluate.report.sections import section, shaded
 from regimegym.evaluate.report.summary import track
@@ -28,11 +24,6 @@ from regimegym.evaluate.report.tables import cell, table
 DAY_MS = 86_400_000
 SCRIPTS = ("charts.js", "compare.js")
 FILES = "The same content as data: <code>comparison.json</code>, as text: <code>comparison.md</code>."
-
-
-def write_comparison(content: dict[str, Any], path: Path) -> None:
-    """Write comparison.html, whole or not at all. Raises MachineError."""
-    write_page(render_comparison(content), path)
 
 
 def render_comparison(content: Report) -> str:
@@ -177,40 +168,3 @@ def _data(content: Report) -> dict[str, Any]:
         "intraday": (content["end_ms"] - content["start_ms"]) / bars < 0.9 * DAY_MS,
         "lines": [{"name": name, "equity": content["equity"][name]} for name in names],
     }
-
-
-def comparison_markdown(content: dict[str, Any]) -> str:
-    """The text of comparison.md."""
-    return "\n".join(_lines(content)).replace(NO_BREAK, " ") + "\n"
-
-
-def _lines(content: Report) -> Iterator[str]:
-    runs = content["runs"]
-    yield f"# {' against '.join(run['name'] for run in runs)}"
-    yield ""
-    bars = f"{content['n_bars']:,} common bars"
-    yield f"{sentence(content)}. {content['part']} part, {bars}, data `{content['data_fingerprint']}`."
-    yield ""
-    yield from markdown_table(
-        ("minus", "log return", "interval", "p", "p, Holm"),
-        [
-            (
-                row["key"],
-                number(row["difference"], 3, True),
-                f"{interval(row['low'], row['high'], 'log', True)} {mark(row['low'], row['high'], 0.0)}",
-                number(row["p"], 4),
-                number(row["p_holm"], 4),
-            )
-            for row in content["against"]
-        ],
-    )
-    yield ""
-    yield selection_words(content)
-    yield ""
-    yield from markdown_table(
-        ("metric", *(run["name"] for run in runs)),
-        [
-            (meta.label, *(quantity(run["metrics"].get(key), unit_of(key, meta.unit)) for run in runs))
-            for key, meta in METRICS.items()
-        ],
-    )

@@ -1,6 +1,5 @@
 """Other histories in the report: what the policy did on resampled paths that it traded anew."""
 
-from collections.abc import Iterator, Sequence
 from html import escape
 
 from regimegym.evaluate.metrics import METRICS
@@ -36,15 +35,6 @@ def history_section(report: Report) -> str:
     head = ["Metric", "Median path", f"{percent(content['level'], 0)} of the paths", "As it happened"]
     parts = [table(head, rows, "cards"), _tails(content), definitions(_facts(content))]
     return section("histories", "Other histories", history_heading(content), how, *parts)
-
-
-def history_rows(content: Report) -> Iterator[Sequence[str]]:
-    """The cells of the table of intervals, as text."""
-    for name in SHOWN:
-        found = content["intervals"].get(name)
-        if found is not None:
-            bounds = interval(found["low"], found["high"], _unit(name), _signed(name))
-            yield METRICS[name].label, _value(found["value"], name), bounds
 
 
 def _row(name: str, content: Report, happened: float | None) -> str:

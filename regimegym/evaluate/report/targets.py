@@ -1,6 +1,6 @@
 """Targets in the report: what was wanted, what was found, and whether the whole interval says so."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from html import escape
 
 from regimegym.evaluate.report.numbers import interval, number, percent, plural, quantity
@@ -31,24 +31,6 @@ def target_section(report: Report) -> str:
     )
     head = [HEAD[0], *HEAD[1:3], _level(report), *HEAD[4:]]
     return section("targets", "Targets", target_heading(targets), how, table(head, list(map(_row, targets)), "cards"))
-
-
-def target_lines(report: Report) -> Iterator[Sequence[str]]:
-    """The cells of every row, as text."""
-    for one in report["targets"]:
-        yield (
-            one["label"],
-            _wanted(one),
-            _quantity(one["value"], one),
-            _bounds(one),
-            f"{number(one['n'], 0)} {one['n_label']}",
-            STATES[one["state"]][1],
-        )
-
-
-def target_head(report: Report) -> tuple[str, ...]:
-    """Names of the columns of `target_lines`."""
-    return ("target", "wanted", "agent", _level(report), "resting on", "state")
 
 
 def _level(report: Report) -> str:

@@ -1,17 +1,12 @@
 """A walk-forward: its folds as a section of a report, and as a page of its own with the one account's equity."""
 
-from collections.abc import Iterator, Sequence
 from html import escape
-from pathlib import Path
 
 from regimegym.evaluate.metrics import METRICS
-from regimegym.evaluate.report.markdown_table import markdown_table
 from regimegym.evaluate.report.numbers import (
     DASH,
-    NO_BREAK,
     day,
     interval,
-    is_defined,
     mark,
     number,
     percent,
@@ -19,7 +14,7 @@ from regimegym.evaluate.report.numbers import (
     quantity,
     words,
 )
-from regimegym.evaluate.report.page import Page, part_of, render_page, write_page
+from regimegym.evaluate.report.page import Page, part_of, render_page
 from regimegym.evaluate.report.reading import Report, unit_of
 from regimegym.evaluate.report.sections import known_or_zero, section, signed_log
 from regimegym.evaluate.report.summary import track
@@ -27,7 +22,6 @@ from regimegym.evaluate.report.tables import cell, table
 
 DAY_MS = 86_400_000
 FILES = "The same content as data: <code>walk_forward.json</code>, as text: <code>walk_forward.md</code>."
-FOLD_HEAD = ("fold, test block", "bars", "validation", "agent", "buy and hold", "difference", "95 % interval", "model")
 
 
 def walk_forward_section(report: Report) -> str:
@@ -100,25 +94,6 @@ def _model(fold: Report) -> str:
     if fold.get("model", fold.get("name")) != fold.get("name"):
         return f"keeps the model of {fold['model']}"
     return f"trained anew: {fold['reason']}" if fold.get("reason") else ""
-
-
-def fold_rows(content: Report) -> Iterator[Sequence[str]]:
-    """The cells of the folds, as text; columns of FOLD_HEAD."""
-    for fold in content["folds"]:
-        bounds = f"{interval(fold['low'], fold['high'], 'log', True)} {mark(fold['low'], fold['high'], 0.0)}"
-        returns = (fold.get("validation"), fold["agent"], fold["buy_and_hold"], fold["difference"])
-        yield (
-            _dates(fold),
-            number(fold["n_bars"], 0),
-            *(signed_log(value) for value in returns),
-            bounds.strip(),
-            _model(fold) or "its own",
-        )
-
-
-def write_walk_forward(content: Report, path: Path) -> None:
-    """Write the page of a walk-forward, whole or not at all. Raises MachineError."""
-    write_page(render_walk_forward(content), path)
 
 
 def render_walk_forward(content: Report) -> str:
@@ -214,21 +189,3 @@ def _metrics(content: Report) -> str:
     how = "Net of costs, over all folds as one stretch; counts and costs are sums."
     return section("metrics", "All metrics", "The one account in numbers", how,
                    table(["Metric", "Agent", "Buy and hold"], rows, "narrow"))  # fmt: skip
-
-
-def walk_forward_markdown(content: Report) -> str:
-    """The text of walk_forward.md."""
-    own, above = content["log_return"], content["log_return_above_buy_and_hold"]
-    lines = [f"# {content['title']}", "", f"{sentence(content)}.", ""]
-    head = ("out of sample", "log return", "95 % interval")
-    rows = [
-        (name, signed_log(one["value"]), f"{interval(one['low'], one['high'], 'log', True)} {_mark(one)}")
-        for name, one in (("agent", own), ("agent − buy and hold", above))
-    ]
-    lines += [*markdown_table(head, rows), "", f"## {walk_forward_heading(content)}", ""]
-    lines += [*markdown_table(FOLD_HEAD, fold_rows(content)), "", f"run `{content['run']}`"]
-    return "\n".join(lines).replace(NO_BREAK, " ") + "\n"
-
-
-def _mark(one: Report) -> str:
-    return mark(one["low"], one["high"], 0.0) if is_defined(one["low"]) else ""

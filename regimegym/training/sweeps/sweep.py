@@ -95,6 +95,8 @@ def write_result(folder: RunFolder, result: SweepResult) -> None:
             "importance": dict(result.importance),
             "deflated_sharpe_ratio": result.deflated_sharpe,
             "trials_counted": result.n_counted,
+            "overfitting_probability": result.choosing.overfitting,
+            "superiority_p": result.choosing.superiority,
             "trials": [row._asdict() for row in result.rows],
         },
     )

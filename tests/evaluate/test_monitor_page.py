@@ -48,6 +48,8 @@ def test_a_healthy_model_is_called_so_and_alerts_are_told_in_full():
     assert '<div class="stamp">1 alert</div>' in ill
     assert "worse than &lt;0.2&gt;" in ill
     assert "Healthy" not in ill
+    drifted = [{"key": f"feature {name}", "reason": "drift", "text": f"{name}: PSI 0.4"} for name in ("rsi", "slope")]
+    assert "2 features drifted: rsi, slope." in render_health(health(alerts=drifted))
 
 
 def test_the_page_loads_nothing():

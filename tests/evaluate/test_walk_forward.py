@@ -10,6 +10,7 @@ from handmade import HOUR_NS, TabledWindowPolicy, WindowPolicy, make_tape, rando
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from regimegym.agents.gate import Gate, gated
 from regimegym.common.errors import DataError
 from regimegym.common.policy import Decision
 from regimegym.envs.settings import AccountSettings, ActionSettings, EnvSettings
@@ -92,6 +93,16 @@ def test_a_position_passes_to_the_next_model_without_a_trade():
     found, _ = walk_forward(folds, lambda fold, before: FoldModel(BuyAndHold(SETTINGS), tape, rows_of(fold)), SETTINGS)
     assert found.metrics["trades"] == 1
     assert (np.diff(found.trajectories[0].units[2:]) == 0).all()
+
+
+def test_a_model_behind_a_closed_gate_sells_what_it_inherits_and_stays_flat():
+    tape = random_tape(300, first_row=40)
+    closed = gated(BuyAndHold(SETTINGS), Gate(1.5, 0.0), SETTINGS.action)
+    models = [FoldModel(BuyAndHold(SETTINGS), tape, RowRange(60, 150)), FoldModel(closed, tape, RowRange(150, 280))]
+    (found,) = trade_in_turn(models, SETTINGS).trajectories
+    assert found.fills["side"].tolist() == [1, -1]
+    assert (found.exposure[2:91] > 0.9).all()
+    assert (found.exposure[91:] == 0.0).all()
 
 
 def test_each_fold_is_decided_by_its_own_model_on_its_own_tape():

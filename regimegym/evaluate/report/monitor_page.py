@@ -62,10 +62,9 @@ def _facts(content: Report) -> str:
 
 
 def _verdict(content: Report) -> str:
-    said = [f"<li><span class=q>{escape(_kind(one))}</span><span>{words(one['text'])}</span></li>"
-            for one in content["alerts"]]  # fmt: skip
-    if not said:
-        said = ["<li><span class=q>Nothing</span><span>is worse than expected, missing, or has drifted.</span></li>"]
+    said = [
+        f"<li><span class=q>{escape(kind)}</span><span>{words(text)}</span></li>" for kind, text in _sentences(content)
+    ]
     kind = "worse_than_nothing" if content["alerts"] else "better"
     return (
         f'<section id="verdict"><div class="verdict {kind}"><div class="stamp">{_stamp(content)}</div>'
@@ -73,8 +72,15 @@ def _verdict(content: Report) -> str:
     )
 
 
-def _kind(alert: Report) -> str:
-    return "Drift" if alert["reason"] == "drift" else str(alert["reason"]).capitalize()
+def _sentences(content: Report) -> list[tuple[str, str]]:
+    """(kind, text) of every alert; features that drifted are one sentence, the table below has each."""
+    features = [one for one in content["alerts"] if one["key"].startswith("feature ")]
+    others = [one for one in content["alerts"] if one not in features]
+    said = [("Drift" if one["reason"] == "drift" else one["reason"].capitalize(), one["text"]) for one in others]
+    if features:
+        names = ", ".join(one["key"].removeprefix("feature ") for one in features)
+        said.append(("Drift", f"{plural(len(features), 'feature')} drifted: {names}."))
+    return said or [("Nothing", "is worse than expected, missing, or has drifted.")]
 
 
 def _metrics(content: Report) -> str:

@@ -47,6 +47,7 @@ def chart_data(report: Report) -> dict[str, Any]:
         },
         "costs": _costs(report["cost_curve"]),
         "profile": _profile(report),
+        "histories": _histories(report),
         "values": _values(report),
         "reliability": _reliability(report),
     }
@@ -79,6 +80,16 @@ def _costs(curve: Report) -> dict[str, Any]:
 def _profile(report: Report) -> dict[str, Any] | None:
     scenarios = (report.get("statistics") or {}).get("scenarios")
     return scenarios and scenarios["profile"]
+
+
+def _histories(report: Report) -> dict[str, Any] | None:
+    """Quantiles of the equity over the paths, multiples of the start, by the name that the chart calls them."""
+    content = report.get("monte_carlo")
+    if not content:
+        return None
+    rows = dict(zip(content["tail_levels"], content["equity_band"], strict=True))
+    names = {0.05: "low", 0.25: "quarter", 0.5: "median", 0.75: "three_quarters", 0.95: "high"}
+    return {"bars": content["equity_band_bars"], **{name: _series(rows[level]) for level, name in names.items()}}
 
 
 def _values(report: Report) -> list[dict[str, Any]] | None:

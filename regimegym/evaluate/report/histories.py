@@ -33,7 +33,11 @@ def history_section(report: Report) -> str:
     own = report["policies"][0]["metrics"]
     rows = [_row(name, content, own.get(name)) for name in SHOWN if name in content["intervals"]]
     head = ["Metric", "Median path", f"{percent(content['level'], 0)} of the paths", "As it happened"]
-    parts = [table(head, rows, "cards"), _tails(content), definitions(_facts(content))]
+    chart = (
+        '<figure class="optional"><div class="axis">Equity over the paths: median, half and nine tenths of them</div>'
+        '<div class="chart" id="chart-histories"></div></figure>'
+    )
+    parts = [table(head, rows, "cards"), chart, _tails(content), definitions(_facts(content))]
     return section("histories", "Other histories", history_heading(content), how, *parts)
 
 

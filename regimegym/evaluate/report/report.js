@@ -205,6 +205,21 @@ function profileSpec(narrow) {
     ],
   };
 }
+function historiesSpec(narrow) {
+  const h = data.histories, xs = h.bars, room = Math.max(Math.max(...h.high) / Math.max(Math.min(...h.low), 1e-4), 1.004);
+  const y = [Math.max(Math.min(...h.low), 1e-4) / room ** .05, Math.max(...h.high) * room ** .05];
+  return {
+    height: narrow ? 240 : 280, room: textRoom(["median +000.0 %"]), x: [xs[0], xs[xs.length - 1]], xs, y, log: true, zero: 1,
+    label: "Equity over other histories, per cent since the start", xLabel: "bars traded",
+    xTicks: () => niceTicks(xs[0], xs[xs.length - 1], narrow ? 3 : 6), xText: v => number(v, 0),
+    yTicks: () => growthTicks(...y), yText: v => v >= 10 ? `× ${number(v, 0)}` : percent(v - 1, 0, true),
+    layers: [
+      {type: "band", key: "nine-tenths", low: h.low, high: h.high, colour: "--random"},
+      {type: "band", key: "half", low: h.quarter, high: h.three_quarters, colour: "--agent-tint"},
+      {type: "line", key: "median-history", y: h.median, ...agent.line, end: `median ${percent(h.median[xs.length - 1] - 1, 1, true)}`},
+    ],
+  };
+}
 function crossSpec(narrow, rows, words) {  // curves that do not share their x: each is laid on the common grid
   const all = rows.flatMap(row => row.x), low = Math.min(...all), high = Math.max(...all), n = 81;
   const xs = Array.from({length: n}, (_, i) => low + (high - low || 1) * i / (n - 1));
@@ -243,7 +258,7 @@ const reliabilitySpec = narrow => crossSpec(narrow, regimeRows,
 
 /* Start. */
 document.querySelector(".noscript").hidden = true;
-for (const [name, spec, time] of [["equity", equitySpec, true], ["drawdown", drawdownSpec, true], ["price", priceSpec, true], ["exposure", exposureSpec, true], ["costs", costSpec, false], ["profile", profileSpec, false], ["values", valuesSpec, false], ["reliability", reliabilitySpec, false]]) {
+for (const [name, spec, time] of [["equity", equitySpec, true], ["drawdown", drawdownSpec, true], ["price", priceSpec, true], ["exposure", exposureSpec, true], ["costs", costSpec, false], ["profile", profileSpec, false], ["histories", historiesSpec, false], ["values", valuesSpec, false], ["reliability", reliabilitySpec, false]]) {
   if (!document.getElementById(`chart-${name}`)) continue;
   const host = document.getElementById(`chart-${name}`), rows = {values: valueRows, reliability: regimeRows}[name];
   if (rows && !rows.length) { host.closest("figure").hidden = true; continue; }

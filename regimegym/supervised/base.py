@@ -132,6 +132,8 @@ class Predictor(ABC):
         only_class = self._only_class(lesson)
         if only_class is None:
             self._fit(lesson, generator)
+        else:
+            LOG.warning("'%s' learned from '%s' alone, and always says so", self.name, lesson.classes[only_class])
         self.only_class = only_class
         self.names, self.horizon = lesson.names, lesson.horizon if self.needs_labels else 0
         self.classes = lesson.classes if only_class is not None else self._classes_of(lesson)

@@ -18,6 +18,7 @@ from regimegym.supervised.lesson import Lesson
 from regimegym.supervised.model_folder import Card, folder_files, write_folder
 from regimegym.supervised.registry import load_predictor
 from regimegym.supervised.scores import classification_scores, regression_scores
+from regimegym.supervised.stream import RowStream, Stream
 
 LOG = logging.getLogger(__name__)
 CLASSIFICATION, REGRESSION = "classification", "regression"
@@ -168,6 +169,11 @@ class Predictor(ABC):
         if not self.accepts_nan:
             out[np.isnan(aligned).any(axis=1)] = np.nan
         return out
+
+    def stream(self) -> Stream:
+        """Rows one by one, answered as all at once. Raises ModelError `endless-memory` where it remembers all."""
+        self._require_fitted()
+        return RowStream(self)
 
     def further_columns(self, features: np.ndarray, names: Sequence[str] | None = None) -> np.ndarray:
         """(N, K) float64 columns of `further_signals`. Arguments and errors as predict."""

@@ -17,6 +17,7 @@ STATE_COLOURS = ("#c0392b", "#dd780f", "#2e9e5b", "#1f62bd")  # of four states, 
 SHOWN = 20  # features of an importance figure
 WHOLE = (-0.02, 1.02)  # an axis of shares, with room for a mark at either end
 POINTS = 2_000  # bars of a line, at most
+SPELLS = 250  # means of probabilities that can still be told apart
 STYLE: Any = {
     "svg.hashsalt": "regime-gym",
     "svg.fonttype": "none",
@@ -109,10 +110,13 @@ def attention_figure(attention: np.ndarray, title: str) -> str:
 
 
 def states_figure(report: StateReport) -> str:
-    """The price, coloured by the most probable state; below it the filtered probabilities."""
+    """The price, coloured by the most probable state; below it the filtered probabilities, averaged where many."""
     rows = np.unique(np.linspace(0, len(report.closes) - 1, POINTS).astype(np.int64))
     days = report.timestamps[rows].astype("datetime64[ns]")
-    probabilities, states = report.probabilities[rows], report.probabilities[rows].argmax(axis=1)
+    states = report.probabilities[rows].argmax(axis=1)
+    each = -(-len(report.closes) // SPELLS)
+    starts = np.arange(0, len(report.closes), each)
+    means = np.add.reduceat(report.probabilities, starts) / np.diff(starts, append=len(report.closes))[:, None]
 
     def draw(figure: Any) -> None:
         price, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
@@ -124,8 +128,8 @@ def states_figure(report: StateReport) -> str:
         price.legend(loc="upper left", markerscale=3)
         price.set(title=f"{report.predictor}: states on validation, filtered", ylabel="close", yscale="log")
         _plain_numbers(price.yaxis)
-        below.stackplot(days, probabilities.T, colors=colours)
-        below.set(ylabel="probability", ylim=(0, 1))
+        below.stackplot(report.timestamps[starts].astype("datetime64[ns]"), means.T, colors=colours)
+        below.set(ylabel="probability" if each == 1 else f"probability,\nmean of {each} bars", ylim=(0, 1))
 
     return _svg(draw, 10.0, 6.0)
 

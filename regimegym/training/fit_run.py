@@ -200,7 +200,8 @@ def figures(found: Fitting) -> Iterator[tuple[str, str]]:
     for target, part in product(targets, (OUT_OF_FOLD, VALIDATION)):
         scored = [fit.scores[part] for fit in own if fit.scores and fit.data.target == target]
         whose = f"-{target}" if len(targets) > 1 else ""
-        yield f"calibration{whose}-{_word(part)}", draw.calibration_figure(scored, f"Calibration{whose}, {part}")
+        title = ", ".join(["Calibration", *([target] if whose else []), part])
+        yield f"calibration{whose}-{_word(part)}", draw.calibration_figure(scored, title)
         for one in scored:
             yield f"confusion-{one.name}-{_word(part)}", draw.confusion_figure(one, f"{one.name}, {part}")
     for name, report in found.states.items():

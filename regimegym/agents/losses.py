@@ -7,32 +7,6 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def double_q_target(
-    reward_n: Tensor, discount: Tensor, terminated: Tensor, next_q_online: Tensor, next_q_target: Tensor
-) -> Tensor:
-    """Double-DQN target y = R_n + γⁿ·(1 − terminated)·Q⁻(s′, argmax_a Q(s′, a)).
-
-    Source: van Hasselt et al. 2016, arXiv:1509.06461. A truncated episode is bootstrapped.
-
-    Args:
-        reward_n: (B,) discounted n-step return.
-        discount: (B,) γ to the number of steps that were summed.
-        terminated: (B,) 1 where the episode ended by its own rules, else 0.
-        next_q_online, next_q_target: (B, A) values of s′.
-    """
-    best = next_q_online.argmax(dim=1, keepdim=True)
-    return reward_n + discount * (1 - terminated) * next_q_target.gather(1, best).squeeze(1)
-
-
-def all_actions_target(reward: Tensor, gamma: float, terminated: Tensor, next_value: Tensor) -> Tensor:
-    """y_a = R_a + γ·(1 − terminated_a)·V(s′_a) for every action, all (B, A).
-
-    The market is exogenous, so one bar tells what each action would have led to: n = 1, and no
-    action needs to have been taken.
-    """
-    return reward + gamma * (1 - terminated) * next_value
-
-
 def chosen_value(choosing: Tensor, valuing: Tensor) -> Tensor:
     """valuing(argmax_a choosing(a)), (…) of two (…, A): the double estimate of max_a."""
     return valuing.gather(-1, choosing.argmax(dim=-1, keepdim=True)).squeeze(-1)
@@ -62,12 +36,6 @@ def quantile_huber(quantiles: Tensor, targets: Tensor, delta: float = 1.0) -> Te
     u = targets.unsqueeze(-2) - quantiles.unsqueeze(-1)
     huber = functional.huber_loss(u, torch.zeros_like(u), reduction="none", delta=delta)
     return ((tau[:, None] - (u.detach() < 0).to(u.dtype)).abs() * huber / delta).mean(dim=-1).sum(dim=-1)
-
-
-def weighted_huber(td_error: Tensor, weights: Tensor, delta: float = 1.0) -> Tensor:
-    """Mean over the batch of ω·Huber_δ(TD error), both (B,)."""
-    zeros = torch.zeros_like(td_error)
-    return (weights * functional.huber_loss(td_error, zeros, reduction="none", delta=delta)).mean()
 
 
 def regime_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

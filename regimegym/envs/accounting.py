@@ -48,14 +48,19 @@ def cash_units(weight: float, equity: float, mid: float, s: float, rules: Any) -
 
 @njit(cache=True, error_model="numpy")
 def order_change(weight: float, equity: float, units: float, mid: float, s: float, rules: Any) -> float:
-    """Δ units that take a position of `units` to the target `weight`, lots included."""
+    """Δ units that take a position of `units` to the target `weight`, lots included.
+
+    A position is a number of lots up to the round-off of its fills; one of equally many lots is no order.
+    """
     if rules.sizing == POST_COST:
         wanted = units + post_cost_change(weight, equity, units, mid, s, rules)
     elif rules.sizing == PRE_COST:
         wanted = weight * equity / mid
     else:
         wanted = cash_units(weight, equity, mid, s, rules)
-    return whole_lots(wanted, rules) - units
+    wanted = whole_lots(wanted, rules)
+    change = wanted - units
+    return 0.0 if wanted != 0 and abs(change) < rules.lot / 2 else change
 
 
 # --- When to trade ----------------------------------------------------------------------------------

@@ -78,15 +78,17 @@ def backtest(
         targets: (T,) target weights (position value / equity), NaN keeps the position. targets[t]
             is decided at close t and may use everything up to and including it. It fills at the
             next open, where the last bar's never does, or at its own close with
-            `execution: same_close`. Weights beyond ±max_leverage are clipped.
+            `execution: same_close`. Weights beyond ±max_leverage are clipped. A Series that is
+            indexed by times (UTC where they do not say) must have those of the bars.
         settings: costs, sizing, execution, margin; the defaults where None.
 
     Raises:
-        RegimeGymError: `wrong-targets`, not one target per bar, or an infinite one.
+        RegimeGymError: `wrong-targets`, not one target per bar, or an infinite one;
+            `misaligned-targets`, targets of other times than the bars'.
         DataError: a tape of several segments, fewer than two bars, or columns that are no bars.
     """
     tape = one_tape(bars)
-    weights = _checked_targets(targets, len(tape))
+    weights = _checked_targets(targets, tape.timestamps)
     env_settings = EnvSettings(account=settings) if isinstance(settings, AccountSettings) else settings or EnvSettings()
     marks, parts, fills, terminated = _replay(tape, weights, env_settings)
     return AccountHistory(
@@ -130,8 +132,11 @@ def one_tape(bars: Bars | MarketTape | pd.DataFrame | Mapping[str, Any]) -> Mark
     return tape
 
 
-def _checked_targets(targets: Any, n_bars: int) -> np.ndarray:
+def _checked_targets(targets: Any, timestamps: np.ndarray) -> np.ndarray:
     """(T,) float64 weights of the caller, copied."""
+    n_bars = len(timestamps)
+    if isinstance(targets, pd.Series) and isinstance(targets.index, pd.DatetimeIndex):
+        _check_times(targets.index, timestamps)
     try:
         weights = np.array(targets, np.float64)
     except (TypeError, ValueError) as error:
@@ -148,6 +153,24 @@ def _checked_targets(targets: Any, n_bars: int) -> np.ndarray:
             "wrong-targets", f"the target of bar {infinite[0]} is {weights[infinite[0]]}", needed="finite, or NaN"
         )
     return weights
+
+
+def _check_times(told: pd.DatetimeIndex, timestamps: np.ndarray) -> None:
+    """Raise unless the targets are told for the bars that they would be read for."""
+    utc = told.tz_localize("UTC") if told.tz is None else told.tz_convert("UTC")
+    bars = pd.DatetimeIndex(timestamps, tz="UTC")
+    shared = min(len(utc), len(bars))
+    differs = np.flatnonzero(utc[:shared] != bars[:shared])
+    if len(differs) == 0 and len(utc) == len(bars):
+        return
+    k = int(differs[0]) if len(differs) else shared
+    both = [str(times[k]) if k < len(times) else "none" for times in (utc, bars)]
+    raise RegimeGymError(
+        "misaligned-targets",
+        f"target {k} is of {both[0]}, bar {k} begins at {both[1]}",
+        needed="a target for every bar, at the time at which it begins",
+        help=("targets.reindex(times of the bars) holds NaN, keep, where nothing was decided",),
+    )
 
 
 def _replay(

@@ -4,9 +4,10 @@ from typing import Any
 
 from numba import njit
 
-from regimegym.envs.vector_math import natural_log
+from regimegym.common.regimes import Regime
+from regimegym.common.vector_math import natural_log
 
-UPTREND = 0  # code of common.regimes.Regime.UPTREND, as a compile-time constant
+UPTREND = Regime.UPTREND.value  # a compile-time constant
 MIN_VARIANCE = 1e-12  # squared return; below it no Sharpe ratio is defined yet
 LEAST_GROWTH = 1e-3  # floor of V_{t+1} / V_t: a bankruptcy costs ln(1000), not infinity
 

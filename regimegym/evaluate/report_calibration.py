@@ -76,6 +76,8 @@ def _regimes(held_out: HeldOut, tape: MarketTape, rows: RowRange) -> dict[str, A
     return {
         "agreement": float((stated.argmax(axis=1) == truth).mean()),
         "majority": float(np.bincount(truth).max() / len(truth)),
+        "balanced": balanced_accuracy(stated.argmax(axis=1), truth),
+        "n_labels": len(np.unique(truth)),
         "by_regime": {
             name: {
                 "error": one.error,
@@ -88,6 +90,14 @@ def _regimes(held_out: HeldOut, tape: MarketTape, rows: RowRange) -> dict[str, A
             for name, one in regime_reliability(stated, truth).items()
         },
     }
+
+
+def balanced_accuracy(found: np.ndarray, truth: np.ndarray) -> float:
+    """Mean over the labels that occur in `truth` (n,) of the share of their bars that `found` (n,) names.
+
+    1/labels for whoever always says the same, however common that label is.
+    """
+    return float(np.mean([(found[truth == label] == label).mean() for label in np.unique(truth)]))
 
 
 def _action_words(weight: float) -> str:

@@ -1,7 +1,7 @@
 """The end of a training: the selected model is scored, and the run folder explains itself."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from regimegym.training.board import Board
 from regimegym.training.callback import TrainingCallback
 from regimegym.training.compared import compared_settings
 from regimegym.training.decision_layers import describe_layers, fit_layers
+from regimegym.training.formatting import percent
 from regimegym.training.ledger import LEDGER, Ledger
 from regimegym.training.outcome import calibration_of, gate_words, report_context, summary_block, write_outcome
 from regimegym.training.preparation import Training, device_of, write_manifest
@@ -68,7 +69,18 @@ def finish(training: Training, callback: TrainingCallback, board: Board) -> floa
     gate = card.entrance()
     if gate is not None and not gate.is_open:
         console.print(f"gate     {gate_words(gate)}; trainer.gate=null takes it away", soft_wrap=True)
+    if calibration is not None and calibration["regimes"] is not None:
+        console.print(f"regimes  {detector_words(calibration['regimes'], found[-1].part)}", soft_wrap=True)
     return found[0].metrics["agent"]["log_return"]
+
+
+def detector_words(found: Mapping[str, Any], part: str) -> str:
+    """How well the network names the causal regime on bars it did not learn from."""
+    shares = [percent(share, 0) for share in (found["balanced"], 1 / found["n_labels"], found["agreement"])]
+    return (
+        f"named right on {shares[0]} of the {part} bars, averaged over the labels ({shares[1]} by saying one alone);"
+        f" on {shares[2]} of all bars, where the commonest label makes {percent(found['majority'], 0)}"
+    )
 
 
 def record_trial(training: Training, score: float) -> None:

@@ -8,32 +8,11 @@ import torch
 
 from regimegym.agents.exploration import EpsilonSchedule, draw_explorers
 from regimegym.agents.losses import (
-    double_q_target,
     regime_accuracy,
     regime_cross_entropy,
     soft_update,
-    weighted_huber,
 )
 from regimegym.common.errors import ConfigError
-
-
-def test_the_target_takes_the_online_choice_at_the_target_networks_value():
-    online = torch.tensor([[1.0, 3.0, 2.0], [5.0, 0.0, 0.0]])
-    target = torch.tensor([[10.0, 20.0, 30.0], [7.0, 8.0, 9.0]])
-    y = double_q_target(torch.tensor([1.0, 2.0]), torch.tensor([0.9, 0.5]), torch.zeros(2), online, target)
-    assert y.tolist() == [1 + 0.9 * 20, 2 + 0.5 * 7]
-
-
-def test_termination_stops_the_bootstrap_and_truncation_does_not():
-    q = torch.tensor([[4.0, 1.0]]).expand(2, 2)
-    y = double_q_target(torch.ones(2), torch.full((2,), 0.5), torch.tensor([1.0, 0.0]), q, q)
-    assert y.tolist() == [1.0, 3.0]
-
-
-def test_weighted_huber_is_quadratic_inside_delta_and_linear_outside():
-    td, weights = torch.tensor([0.5, -3.0]), torch.tensor([1.0, 0.5])
-    expected = (0.5 * 0.25 + 0.5 * 2.0 * (3.0 - 1.0)) / 2
-    assert float(weighted_huber(td, weights, delta=2.0)) == pytest.approx(expected)
 
 
 def test_unknown_regimes_are_masked_from_the_cross_entropy():

@@ -1,5 +1,7 @@
 """The equations of the decision layers, against closed forms, brute force and truth tables (DEFINITIONS §11, §13)."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,7 @@ from regimegym.agents.decision.probabilities import (
     fit_temperature,
     score_probabilities,
 )
-from regimegym.agents.decision.sizing import binary_kelly, doubt_size, kelly_fraction, tier_sizes
+from regimegym.agents.decision.sizing import binary_kelly, doubt_size, kelly_fraction, lower_share, tier_sizes
 from regimegym.agents.decision.thresholds import above_threshold, adaptive_thresholds
 from regimegym.common.errors import ModelError
 
@@ -204,6 +206,19 @@ def test_kelly_vanishes_with_doubt_and_below_cost_and_is_symmetric():
 def test_binary_kelly():
     np.testing.assert_allclose(binary_kelly(np.array([0.6, 0.5, 0.2]), 1.0), [0.2, 0.0, 0.0], atol=1e-15)
     assert binary_kelly(np.array([0.5]), 2.0)[0] == pytest.approx(0.25)
+
+
+def test_binary_kelly_trusts_a_share_no_further_than_the_bets_it_was_counted_on():
+    p, z = 0.6, 1.6448536269514722
+    bound = 1 / (1 + z**2 / 50) * (p + z**2 / 100 - z * math.sqrt(p * (1 - p) / 50 + z**2 / 10_000))
+    assert lower_share(np.array([p]), 50, 0.95)[0] == pytest.approx(bound, rel=1e-14)
+    sizes = [binary_kelly(np.array([p]), 1.0, n)[0] for n in (50, 500, 5_000, np.inf)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] == 0  # 30 of 50 might be a fair coin
+    assert sizes[-1] == pytest.approx(0.2)
+    # The bound holds: of shares counted on 40 bets with p = 0.55 at most about 5 % have it above 0.55.
+    counted = np.random.default_rng(0).binomial(40, 0.55, 4_000) / 40
+    assert np.mean(lower_share(counted, 40, 0.95) > 0.55) < 0.07
 
 
 def test_doubt_halves_the_position_where_it_says():

@@ -225,19 +225,24 @@ class SlowAccount:
                 if wanted * side > 0:
                     change = wanted
                     break
-            yield self.whole_lots(self.units + change) - self.units
+            yield self.change_to(self.units + change)
         elif self.s.sizing == "pre_cost":
-            yield self.whole_lots(weight * self.equity_at(price) / price) - self.units
+            yield self.change_to(weight * self.equity_at(price) / price)
         else:
             if weight * self.units < 0:
                 yield -self.units
             equity = self.equity_at(price)
             side = (weight > 0) - (weight < 0)
             wanted = side * abs(weight) * equity / (price * (1 + s) * (1 + fee_rate))
-            yield self.whole_lots(wanted) - self.units
+            yield self.change_to(wanted)
 
-    def whole_lots(self, units):
-        return math.trunc(units / self.s.lot) * self.s.lot if self.s.lot > 0 else units
+    def change_to(self, units):
+        if self.s.lot == 0:
+            return units - self.units
+        lots = math.trunc(units / self.s.lot)
+        if lots != 0 and lots == round(self.units / self.s.lot):
+            return 0  # whatever the last digit of the position is
+        return lots * self.s.lot - self.units
 
     def fill(self, change, mid, half_spread, row, reason):
         side = 1 if change > 0 else -1

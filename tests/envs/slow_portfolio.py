@@ -146,9 +146,11 @@ class SlowPortfolio:
         for j in ordered:
             self.last_targets[j] = weights[j]
             units = wanted[j]
-            if self.s.lot > 0:
-                units = math.trunc(units / self.s.lot) * self.s.lot
             change = units - self.units[j]
+            if self.s.lot > 0:
+                lots = math.trunc(units / self.s.lot)
+                is_kept = lots != 0 and lots == round(self.units[j] / self.s.lot)
+                change = 0 if is_kept else lots * self.s.lot - self.units[j]
             if change != 0:
                 self.fill(j, change, mids[j], halves[j], row, "order")
                 self.out.notional += abs(change) * mids[j]

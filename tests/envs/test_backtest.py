@@ -343,6 +343,19 @@ def test_a_long_backtest_collects_the_fills_of_every_chunk():
     assert_explained(history)
 
 
+@pytest.mark.parametrize("sizing", ["post_cost", "pre_cost", "cash"])
+def test_a_position_of_as_many_lots_is_left_alone_whatever_its_last_digit(sizing):
+    """Sums of 0.1 are not multiples of 0.1 in float64; what they lack is no order, and pays no fixed fee."""
+    account = AccountSettings(lot=0.1, sizing=sizing, initial_cash=100.0, fixed_fee=0.01)
+    kept = 0
+    for seed in range(20):
+        history = backtest(random_tape(60, seed), np.random.default_rng(seed).uniform(-1, 1, 60), account)
+        lots = history.fills["units"] / 0.1
+        np.testing.assert_allclose(lots, np.maximum(1.0, np.round(lots)), atol=1e-9)
+        kept += 59 - len(np.unique(history.fills["bar"]))
+    assert kept > 0  # orders that came to as many lots
+
+
 def test_the_trigger_liquidation_by_hand():
     open_ = np.array([100.0, 100, 100, 70, 70])
     tape = make_tape(open_, open_ + 1, np.array([99.0, 99, 60, 69, 69]), np.array([100.0, 100, 70, 70, 70]))
@@ -444,6 +457,26 @@ def test_backtest_stands_at_the_top_of_the_package():
 def test_wrong_targets_are_refused(targets, message):
     with pytest.raises(RegimeGymError, match=message):
         backtest(random_tape(10, 0), targets)
+
+
+def test_targets_that_tell_their_times_are_those_of_the_bars():
+    tape = random_tape(10, 0)
+    times = pd.DatetimeIndex(tape.timestamps, tz="UTC")
+    weights = np.linspace(-1, 1, 10)
+    plain = backtest(tape, weights).equity
+    for index in (times, times.tz_localize(None).as_unit("s"), times.tz_convert("Asia/Tokyo"), range(5, 15)):
+        np.testing.assert_array_equal(backtest(tape, pd.Series(weights, index)).equity, plain)
+    shifted = pd.Series(weights, times).shift(1, freq="h")
+    with pytest.raises(RegimeGymError, match=r"target 0 is of .*01:00:00\+00:00, bar 0 begins at .*00:00:00\+00:00"):
+        backtest(tape, shifted)
+    with pytest.raises(RegimeGymError, match=r"target 3 is of .*04:00:00\+00:00, bar 3 begins at"):
+        backtest(tape, pd.Series(weights, times).drop(times[3]))
+    with pytest.raises(RegimeGymError, match=r"target 7 is of none, bar 7 begins at"):
+        backtest(tape, pd.Series(weights, times)[:7])
+    np.testing.assert_array_equal(  # what the message advises
+        backtest(tape, pd.Series(weights, times)[:7].reindex(times)).equity,
+        backtest(tape, np.r_[weights[:7], [np.nan] * 3]).equity,
+    )
 
 
 def test_wrong_bars_are_refused():

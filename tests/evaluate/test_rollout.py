@@ -107,6 +107,21 @@ def test_the_same_rollout_twice_is_identical():
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
+def test_no_size_of_the_reward_moves_the_score_of_the_same_trades():
+    """T071: what selects a model is Σ Δln V, which no scale of the shaped reward can raise."""
+    tape, trader = random_tape(260, 1), RandomTrader(SHORTS, 0.3, random_seed=1)
+    doubled = ("uptrend_reward", "downtrend_negative", "plateau_negative", "oscillating_negative")
+    rewards = (
+        RewardSettings(),
+        RewardSettings(reward_scale=1.0, missed_uptrend_penalty=0.1),
+        RewardSettings(**dict.fromkeys((f"{name}_scale" for name in doubled), 2.0)),
+        RewardSettings(kind="log_return"),
+    )
+    runs = [rollout(trader, tape, replace(SHORTS, reward=reward), ROWS)[0] for reward in rewards]
+    assert len({float(run.shaped_rewards.sum()) for run in runs}) == len(rewards)
+    assert len({all_metrics(run)["log_return"] for run in runs}) == 1
+
+
 def test_a_shortened_run_has_the_metrics_of_its_slice():
     tape = random_tape(260, 6)
     (whole,) = rollout(WindowPolicy(), tape, SETTINGS, ROWS)

@@ -6,6 +6,7 @@ DEFINITIONS §11 (tiers) and §13 (Kelly).
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import ndtri
 
 TIER_EDGES = (0.60, 0.65, 0.80)
 TIER_SIZES = (0.0, 0.25, 0.5, 1.0)
@@ -25,9 +26,23 @@ def kelly_fraction(
     return np.sign(mean) * size
 
 
-def binary_kelly(p: np.ndarray, gain: float) -> np.ndarray:
-    """f = p − (1 − p)/b of a bet that wins `gain` = b per unit staked with probability p, at least 0."""
+def binary_kelly(p: np.ndarray, gain: float, n_bets: float = np.inf, level: float = 0.95) -> np.ndarray:
+    """f = p − (1 − p)/b of a bet that wins `gain` = b per unit staked, at least 0; p at its lower bound.
+
+    Args:
+        p: (N,) share of bets that were won. gain: b > 0.
+        n_bets: how many bets p was counted on; a probability that is known has infinitely many.
+        level: one-sided confidence of the bound (`lower_share`).
+    """
+    p = lower_share(p, n_bets, level)
     return np.maximum(0.0, p - (1.0 - p) / gain)
+
+
+def lower_share(share: np.ndarray, n: float, level: float) -> np.ndarray:
+    """Lower end of Wilson's score interval of a share (N,) counted on n ≥ 1; one-sided `level`. Source: Wilson 1927."""
+    z = ndtri(level) / np.sqrt(n)
+    centre = share + z**2 / 2
+    return (centre - z * np.sqrt(share * (1.0 - share) + z**2 / 4)) / (1.0 + z**2)
 
 
 def tier_sizes(confidence: np.ndarray, multiplier: float = 1.0, edges: Sequence[float] = TIER_EDGES) -> np.ndarray:

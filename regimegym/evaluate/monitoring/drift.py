@@ -260,14 +260,14 @@ def adaptive_windows(values: np.ndarray, delta: float = 0.002) -> list[int]:
     """Positions in `values` (n,) at which ADWIN sees the mean change, in either direction, as they arrive.
 
     Raises:
-        MachineError: `river` (extra `online`) is not installed.
+        MachineError: `river` (extra `drift`) is not installed.
     """
     check_number("delta", delta, "between 0 and 1", lambda value: 0 < value < 1)
     try:
         from river.drift import ADWIN
     except ImportError as error:
         raise MachineError(
-            "no-river", "adaptive windows need the package river", help=("pip install 'regime-gym[online]'",)
+            "no-river", "adaptive windows need the package river", help=("pip install 'regime-gym[drift]'",)
         ) from error
     detector, found = ADWIN(delta=delta), []
     for k, value in enumerate(values.tolist()):

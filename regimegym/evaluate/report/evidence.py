@@ -226,8 +226,8 @@ def calibration_heading(content: Report) -> str:
         regimes = content["regimes"]
         said.append(
             f"the detector names the label on {percent(regimes['agreement'], 0)} of the bars, the commonest label "
-            f"would "
-            f"on {percent(regimes['majority'], 0)}"
+            f"would on {percent(regimes['majority'], 0)}; averaged over the labels that is "
+            f"{percent(regimes['balanced'], 0)} against {percent(1 / regimes['n_labels'], 0)}"
         )
     text = "; ".join(said)
     return text[:1].upper() + text[1:]

@@ -13,6 +13,7 @@ import pandas as pd
 from regimegym.evaluate.metrics import sharpe_ratio, simple_returns
 from regimegym.evaluate.overfitting import deflated_sharpe_ratio
 from regimegym.training.run_folder import RunFolder
+from regimegym.training.sweeps.choosing import Choosing, judge_choice
 from regimegym.training.sweeps.settings import SearchSettings
 from regimegym.training.sweeps.study import Study
 
@@ -51,6 +52,7 @@ class SweepResult(NamedTuple):
         importance: share of each parameter in what changed the first objective; may be empty.
         deflated_sharpe: probability that the best trial's Sharpe ratio is above 0 once the trials are counted.
         n_counted: trials that it counts: this sweep's, or all that the ledger knows of these data.
+        choosing: what the trials together say of having chosen the best of them.
     """
 
     objectives: Mapping[str, str]
@@ -59,6 +61,7 @@ class SweepResult(NamedTuple):
     importance: Mapping[str, float]
     deflated_sharpe: float
     n_counted: int
+    choosing: Choosing = Choosing()
 
     def row(self, number: int) -> Row:
         """The trial `number`."""
@@ -101,22 +104,26 @@ def gather(study: Study, settings: SearchSettings, ledger_trials: int = 0) -> Sw
     front = {trial.number for trial in study.best()}
     best = [row.number for row in rows if row.number in front]
     n_counted = max(ledger_trials, sum(row.state in ("complete", "pruned") for row in rows))
-    deflated = NAN
+    deflated, choosing = NAN, Choosing()
     if best:
         runs = {row.number: bar_returns(row) for row in rows if row.state == "complete"}
         sharpes = np.array([sharpe_ratio(returns, 1.0) for returns in runs.values()])
         deflated = deflated_sharpe_ratio(runs[best[0]], max(n_counted, 1), sharpes)
-    return SweepResult(settings.objectives, rows, best, study.importance(), deflated, n_counted)
+        others = [returns for number, returns in runs.items() if number != best[0]]
+        held = bar_returns(next(row for row in rows if row.number == best[0]), "buy_and_hold")
+        choosing = judge_choice([runs[best[0]], *others], held)
+    return SweepResult(settings.objectives, rows, best, study.importance(), deflated, n_counted, choosing)
 
 
-def bar_returns(row: Row) -> np.ndarray:
-    """(n,) simple net returns per bar of a trial's agent on validation; empty where its run has no equity."""
+def bar_returns(row: Row, policy: str = "agent") -> np.ndarray:
+    """(n,) simple net returns per bar of a policy in a trial's validation; empty where its run has no equity."""
     folder = row.metrics.get("run")
     files = sorted(Path(folder).rglob(RunFolder(".").equity.name)) if folder else []
     if not files:
         return np.empty(0)
-    table = pd.read_parquet(files[0], columns=["part", "agent_equity"])
-    return simple_returns(table.loc[table["part"] == "validation", "agent_equity"].to_numpy(np.float64))
+    column = f"{policy}_equity"
+    table = pd.read_parquet(files[0], columns=["part", column])
+    return simple_returns(table.loc[table["part"] == "validation", column].to_numpy(np.float64))
 
 
 def table_text(result: SweepResult) -> str:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from regimegym.training.formatting import UNDEFINED, duration, number, percent
+from regimegym.training.sweeps.choosing import Choosing
 from regimegym.training.sweeps.results import Row, SweepResult
 
 SHOWN = 10  # rows of the table; trials.csv holds all
@@ -53,13 +54,30 @@ def remarks(result: SweepResult) -> list[str]:
         if math.isfinite(result.deflated_sharpe)
         else f"The best of {result.n_counted} trials has no defined Sharpe ratio on validation."
     ]
-    return [*said, *_front(result)]
+    return [*said, *_of_choosing(result.choosing), *_front(result)]
 
 
 def _front(result: SweepResult) -> list[str]:
     if len(result.best) < 2:
         return []
     return [f"{len(result.best)} trials are on the Pareto front: none of them is better in everything."]
+
+
+def _of_choosing(found: Choosing) -> list[str]:
+    """Whether what was best on some bars was good on others, and whether any trial beats buy and hold."""
+    said = []
+    if math.isfinite(found.overfitting):
+        said.append(
+            f"Chosen on one half of the validation bars, the best of {found.n_trials} trials is among the worse "
+            f"half on the other in {percent(found.overfitting, 0)} of the cuts (probability of backtest "
+            "overfitting; 50 % is luck)."
+        )
+    if math.isfinite(found.superiority):
+        said.append(
+            f"That none of them beats buy and hold there is rejected with p = {number(found.superiority, 3)}"
+            " (SPA test)."
+        )
+    return said
 
 
 def short(value: Any) -> str:

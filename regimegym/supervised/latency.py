@@ -23,7 +23,8 @@ class Latency(NamedTuple):
 
 def row_latency(predictor: Predictor, features: np.ndarray, turns: int = TURNS, seconds: float = SECONDS) -> Latency:
     """The latency of a row of (N, F) features in the quietest of `turns` turns, or of as many as begin in `seconds`."""
-    started, found = time.perf_counter(), []
+    started = time.perf_counter()
+    found: list[np.ndarray] = []
     while not found or (len(found) < turns and time.perf_counter() - started < seconds):
         found.append(np.quantile(latencies(predictor, features), SHARE, axis=0))
     cpu, wall = np.min(found, axis=0)

@@ -205,7 +205,7 @@ def supervised_table(benchmark: SupervisedBenchmark) -> RenderableType:
         f"{benchmark.n_rows:,} rows × {benchmark.n_features} features, settings of conf/predictor; seconds of CPU",
         f"~ extrapolated from the rows that {benchmark.budget:g} s could fit (ensembles: {cases.FIRST_ROWS:,})",
         *([f"networks were fitted in one pass, and may take {passes}"] if passes > 1 else []),
-        "p95 of a row in the quietest of several turns; its history is known before the clock runs",
+        "p95 of a row in the quietest of several turns; its history is known before",
         f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}",
     ]
     return Group(table, Text(), peers, Text(), *(Text(note) for note in notes))

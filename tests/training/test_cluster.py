@@ -28,9 +28,9 @@ from regimegym.training.trainer import train  # noqa: E402
 WORDS = [
     "data.n_bars=1600",
     "env.episode.length=64",
-    "trainer.total_steps=3000",
+    "trainer.total_steps=6000",
     "trainer.n_accounts=4",
-    "trainer.validate_every=500",
+    "trainer.validate_every=1000",
     "network=mlp",
     "trainer.gate=null",
     "evaluation.random_accounts=3",

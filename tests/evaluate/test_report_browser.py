@@ -1,5 +1,6 @@
 """The report as a person sees it, in the system's Chromium when there is one."""
 
+import re
 import shutil
 
 import pytest
@@ -260,3 +261,34 @@ def test_a_report_of_one_moment_and_of_undefined_numbers_still_draws(visit, repo
     assert page.locator("svg.c").count() == len(CHARTS)
     assert "NaN" not in page.content()
     assert page.problems == []
+
+
+def test_heat_tables_sort_by_a_head_and_come_back(visit, report, tmp_path):
+    values = {"2023-01": 0.02, "2023-02": None, "2023-03": -0.11, "2023-04": 0.3}
+    months = [
+        {"month": month, "log_return": value, "buy_and_hold_log_return": 0.0, "max_drawdown": 0.1, "mean_exposure": 0.5}
+        for month, value in values.items()
+    ]
+    path = tmp_path / "months.html"
+    write_report({**report, "per_month": months}, path)
+    page = visit(url=path.as_uri())
+    head = page.locator("table.heat thead th").nth(1)
+
+    def shown():
+        return page.locator("table.heat tbody th").all_inner_texts()
+
+    orders = []
+    for _ in range(3):
+        head.locator("button").click()
+        orders.append((head.get_attribute("aria-sort"), [month[-1] for month in shown()]))
+    assert orders == [
+        ("descending", ["4", "1", "3", "2"]),  # what is undefined stands last
+        ("ascending", ["3", "1", "4", "2"]),
+        ("none", ["1", "2", "3", "4"]),
+    ]
+    assert page.problems == []
+
+
+def test_a_report_prints_on_a_few_pages(visit):
+    printed = visit().pdf(prefer_css_page_size=True)
+    assert 4 <= len(re.findall(rb"/Type\s*/Page[^s]", printed)) <= 9

@@ -60,10 +60,9 @@ def live_by_targets(
 
     A reward of the user's own is not paid: shaped rewards are 0 there.
     """
-    n = len(targets)
-    return _live(bars, settings, start, n, NOT_AT_ALL, targets, np.zeros(0, np.int64), NOTHING)._replace(
-        actions=actions
-    )
+    told = np.array(targets, np.float64)  # the loop is compiled for targets that it may write
+    lived = _live(bars, settings, start, len(told), NOT_AT_ALL, told, np.zeros(0, np.int64), NOTHING)
+    return lived._replace(actions=actions)
 
 
 def live_by_heads(bars: np.ndarray, settings: EnvSettings, start: int, n: int, deciding: Deciding) -> Decided:

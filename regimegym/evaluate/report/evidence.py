@@ -54,10 +54,6 @@ def statistics_heading(content: Report) -> str:
     return first + second
 
 
-def _n_beaten(rows: Sequence[Report]) -> int:
-    return sum(is_defined(row["p_holm"]) and row["p_holm"] < 0.05 and row["difference"] > 0 for row in rows)
-
-
 def _scenario_test(content: Report | None) -> str:
     if not content:
         return (

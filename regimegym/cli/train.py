@@ -9,12 +9,6 @@ from omegaconf import DictConfig
 from regimegym.cli.application import run_application
 from regimegym.common.errors import ConfigError
 from regimegym.training.compose import compose_config
-from regimegym.training.job import train_job
-from regimegym.training.preparation import Job
-from regimegym.training.rolling import check_no_sweep, is_rolling, resume_rolling, train_rolling
-from regimegym.training.sweeps.best import optimised_words
-from regimegym.training.trainer import resume, train
-from regimegym.training.wiring import trusted_names
 
 
 def run(words: list[str]) -> None:
@@ -23,6 +17,14 @@ def run(words: list[str]) -> None:
 
 
 def _task(config: DictConfig) -> float:
+    # Seconds of imports, which neither a wrong word nor --help nor the parent of many jobs should wait for.
+    from regimegym.training.job import train_job
+    from regimegym.training.preparation import Job
+    from regimegym.training.rolling import check_no_sweep, is_rolling, resume_rolling, train_rolling
+    from regimegym.training.sweeps.best import optimised_words
+    from regimegym.training.trainer import resume, train
+    from regimegym.training.wiring import trusted_names
+
     composed = HydraConfig.get()
     job = None
     if composed.mode == RunMode.MULTIRUN:

@@ -3,39 +3,9 @@
 import re
 
 import pytest
+from page_examples import health
 
 from regimegym.evaluate.report.monitor_page import render_health, trend_chart
-
-DAY = 86_400_000
-
-
-def health(n_looks=3, alerts=(), **changes):
-    def figures(k):
-        return {
-            "sharpe_ratio": {"now": 1.0 - 0.2 * k, "expected": 1.0, "limit": 0.2},
-            "max_drawdown": {"now": None if k == 1 else 0.1, "expected": 0.1, "limit": 0.2},
-        }
-
-    metrics = [
-        {"key": key, "label": label, "unit": unit, "alarms": False, **figures(n_looks - 1)[key]}
-        for key, label, unit in (("sharpe_ratio", "Sharpe ratio", "ratio"), ("max_drawdown", "Drawdown", "percent"))
-    ]
-    return {
-        "run": "runs/<one>",
-        "reference": "validation",
-        "time_ms": 20_000 * DAY,
-        "start_ms": 19_000 * DAY,
-        "end_ms": 19_100 * DAY,
-        "n_bars": 100,
-        "alerts": list(alerts),
-        "metrics": metrics,
-        "drifts": [
-            {"name": "rsi", "effect": 0.4, "threshold": 0.1, "drifted": True},
-            {"name": "calm", "effect": 0.01, "threshold": 0.1, "drifted": False},
-        ],
-        "looks": [{"time_ms": (20_000 + k) * DAY, "metrics": figures(k)} for k in range(n_looks)],
-        **changes,
-    }
 
 
 def test_a_healthy_model_is_called_so_and_alerts_are_told_in_full():

@@ -4,9 +4,13 @@ import re
 import shutil
 
 import pytest
+from page_examples import compared, health, walked
 from report_example import example_report
 
 from regimegym.evaluate.report.build import write_report
+from regimegym.evaluate.report.compare import render_comparison
+from regimegym.evaluate.report.monitor_page import render_health
+from regimegym.evaluate.report.walked import render_walk_forward
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 if CHROMIUM is None:
@@ -292,3 +296,25 @@ def test_heat_tables_sort_by_a_head_and_come_back(visit, report, tmp_path):
 def test_a_report_prints_on_a_few_pages(visit):
     printed = visit().pdf(prefer_css_page_size=True)
     assert 4 <= len(re.findall(rb"/Type\s*/Page[^s]", printed)) <= 9
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_other_pages_draw_without_error_and_without_sideways_scroll(visit, tmp_path, width, scheme):
+    pages = {
+        "monitor": render_health(health(9)),
+        "walk": render_walk_forward(walked()),
+        "compare": render_comparison(compared()),
+    }
+    for name, text in pages.items():
+        path = tmp_path / f"{name}.html"
+        path.write_text(text, encoding="utf-8")
+        page = visit(width, scheme, url=path.as_uri())
+        paths = page.locator("svg.c path").evaluate_all("all => all.map(p => p.getAttribute('d'))")
+        assert len(paths) >= 2, name
+        assert not [d for d in paths if not d or "NaN" in d], name
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        for selector in ("h1", ".how", "td", "thead th", ".q", ".state", ".stamp"):
+            contrasts = page.evaluate(CONTRAST, selector)
+            assert min(contrasts, default=21.0) >= 4.5, (name, selector)
+        assert page.problems == []

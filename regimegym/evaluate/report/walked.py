@@ -7,6 +7,7 @@ from regimegym.evaluate.report.numbers import (
     DASH,
     day,
     interval,
+    is_defined,
     mark,
     number,
     percent,
@@ -76,13 +77,15 @@ def _fold_row(fold: Report, reach: float) -> str:
         + cell(f"<b>{signed_log(gap)}</b>", "Difference")
         + cell(bounds, "Interval")
         + cell(track(gap, low, high, 0.0, domain=(-reach, reach)), "", "wide")
-        + cell(
-            f"{percent(fold.get('weights_moved'), 0)}"
-            f"<small>{percent(fold.get('decisions_moved'), 0)} of decisions</small>",
-            "Drift",
-        )
+        + cell(_drift(fold), "Drift")
         + "</tr>"
     )
+
+
+def _drift(fold: Report) -> str:
+    if not is_defined(fold.get("weights_moved")):
+        return DASH
+    return f"{percent(fold['weights_moved'], 0)}<small>{percent(fold.get('decisions_moved'), 0)} of decisions</small>"
 
 
 def _dates(fold: Report) -> str:

@@ -10,8 +10,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from regimegym.cli import jobs
+from regimegym.cli import jobs, launchers
 from regimegym.cli.own_modules import find_own_modules
+from regimegym.cli.stopping import sigterm_as_ctrl_c
 from regimegym.common.errors import RegimeGymError
 from regimegym.training.compose import expanded
 
@@ -43,13 +44,29 @@ def run_application(name: str, task: Callable[[DictConfig], float | None], words
     os.environ["HYDRA_FULL_ERROR"] = "1"
     # argparse takes a flag only before or behind all overrides, people write it anywhere.
     sweep = [word for word in words if word in SWEEP_FLAGS]
-    jobs.register()
-    jobs.JobSweeper.returned = []
-    own = [jobs.SWEEPER] if sweep else []
+    launchers.register()
+    jobs.JobSweeper.returned, jobs.JobSweeper.folder = [], None
+    own = [jobs.SWEEPER, *jobs.place_words(words)] if sweep else []
     overrides = expanded([word for word in words if word not in SWEEP_FLAGS])
     sys.argv = [f"regime-gym {name}", *sweep, *own, *overrides]
-    run = jobs.guarded(task, [name, *words]) if sweep else single
-    hydra.main(version_base="1.3", config_path="pkg://regimegym.conf", config_name=name)(run)()
+    run = jobs.GuardedJob(task, [name, *words]) if sweep else single
+    composed = hydra.main(version_base="1.3", config_path="pkg://regimegym.conf", config_name=name)(run)
+    if sweep:
+        _run_jobs(composed, [name, *words])
+    else:
+        composed()
     if failures:
         raise failures[0]
-    jobs.close(jobs.JobSweeper.returned)
+
+
+def _run_jobs(composed: Callable[[], None], words: list[str]) -> None:
+    """Run all jobs and say what became of them; stopped, say how they are gone on with."""
+    try:
+        with sigterm_as_ctrl_c():
+            composed()
+    except KeyboardInterrupt as stopped:
+        if jobs.JobSweeper.folder is None:
+            raise
+        said = [str(stopped), "stopped; what the jobs have is kept", f"next     {jobs.again(words)}"]
+        raise jobs.JobsStopped("\n".join(filter(None, said))) from stopped
+    jobs.close(jobs.JobSweeper.returned, words)

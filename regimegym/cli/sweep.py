@@ -1,13 +1,9 @@
 """`regime-gym sweep`: compose the configuration, search, leave a table, a page and the best settings."""
 
 import shlex
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -15,6 +11,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from regimegym.cli.application import run_application
+from regimegym.cli.stopping import sigterm_as_ctrl_c
 from regimegym.common.errors import ConfigError, RunError
 from regimegym.training.run_folder import RUNS, RunFolder
 from regimegym.training.sweeps.best import best_file, experiment_text
@@ -52,7 +49,7 @@ def _task(config: DictConfig) -> None:
         return
     words = [*search.overrides, *(word for word in given if _key(word) not in (*OWN, "random_seed"))]
     check_space(search.space(), [NO_GATE, *words])
-    with _sigterm_as_ctrl_c():
+    with sigterm_as_ctrl_c():
         try:
             result = _search(config, search, settings, words, folder, console)
         except KeyboardInterrupt as stopped:
@@ -137,19 +134,6 @@ def _key(word: str) -> str:
 
 def _with_folder(given: list[str], folder: Path) -> list[str]:
     return given if any(_key(word) in ("sweep_dir", "every") for word in given) else [*given, f"sweep_dir={folder}"]
-
-
-@contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    def heard(kind: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, heard)
-    try:
-        yield
-    finally:
-        # None: installed by a library that is not Python, and out of reach.
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 def _say(console: Console, line: str) -> None:

@@ -45,7 +45,8 @@ PACKED = (
 )
 WEIGHT, GAIN, HELD, DRAWDOWN, TARGET = range(len(PACKED))
 RING = len(PACKED)  # first word of the ring of recent trades
-SEEN_SIZE = len(PACKED) * BLOCK_SIZE
+NEAREST, TRADES, N_SEEN = range(len(PACKED), len(PACKED) + 3)  # what is made of the columns, behind them
+SEEN_SIZE = N_SEEN * BLOCK_SIZE
 BITS = 24  # whole numbers below 2²⁴ are exact in float32
 LIQUIDATED = -1.0
 
@@ -252,6 +253,17 @@ def _known(target: float, known_targets: np.ndarray) -> float:
     return nearest
 
 
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _nearest_known(targets: np.ndarray, max_leverage: float, known_targets: np.ndarray, out: np.ndarray) -> None:
+    """_known of many targets, over max_leverage, at once."""
+    for j in range(BLOCK_SIZE):
+        out[j] = known_targets[0] if len(known_targets) > 0 else targets[j] * max_leverage
+    for known in known_targets[1:]:
+        for j in range(BLOCK_SIZE):
+            target = targets[j] * max_leverage
+            out[j] = known if abs(known - target) < abs(out[j] - target) else out[j]
+
+
 @njit(cache=True, error_model="numpy")
 def _write_blocks(
     packed: np.ndarray, places: np.ndarray, known_targets: np.ndarray, max_leverage: float, out: np.ndarray
@@ -261,25 +273,28 @@ def _write_blocks(
     As there, blocks are computed field by field, which the compiler turns into vector instructions.
     """
     room = carray(stack_room(ROOM_SIZE), (len(ACCOUNT_FIELDS), BLOCK_SIZE), np.float32)
-    seen = carray(stack_room(SEEN_SIZE), (len(PACKED), BLOCK_SIZE), np.float64)
+    seen = carray(stack_room(SEEN_SIZE), (N_SEEN, BLOCK_SIZE), np.float64)
+    last, trades = seen[NEAREST], seen[TRADES]
     n_words, length = np.uint64(places[N_WORDS]), float(places[RING_LENGTH])
     for first in range(0, out.shape[0], BLOCK_SIZE):
         n = min(BLOCK_SIZE, out.shape[0] - first)
         for j in range(n):
             for k in range(len(PACKED)):
                 seen[k, j] = packed[np.uint64(first + j), k]
+            trades[j] = 0.0
         for j in range(n):
             exposure = seen[WEIGHT, j]
             room[0, j] = seen_weight(exposure)
             room[1, j] = seen_return(seen[GAIN, j], exposure)
             room[2, j] = seen_age(max(0.0, seen[HELD, j]), exposure)
             room[3, j] = min(seen[DRAWDOWN, j], 1.0)
+        for k in range(n_words):
+            for j in range(n):
+                trades[j] += _count_bits(int(packed[np.uint64(first + j), np.uint64(RING) + k]))
+        _nearest_known(seen[TARGET], max_leverage, known_targets, last)
         for j in range(n):
-            i, n_trades = np.uint64(first + j), 0
-            for k in range(n_words):
-                n_trades += _count_bits(int(packed[i, np.uint64(RING) + k]))
-            room[4, j] = seen_weight(_known(seen[TARGET, j] * max_leverage, known_targets))
-            room[5, j] = n_trades / length
+            room[4, j] = seen_weight(last[j])
+            room[5, j] = trades[j] / length
         for j in range(n):
             for field in range(len(ACCOUNT_FIELDS)):
                 out[np.uint64(first + j), field] = room[field, j]

@@ -5,7 +5,7 @@ from typing import Any
 from numba import njit
 
 from regimegym.common.regimes import Regime
-from regimegym.envs.vector_math import natural_log
+from regimegym.common.vector_math import natural_log
 
 UPTREND = Regime.UPTREND.value  # a compile-time constant
 MIN_VARIANCE = 1e-12  # squared return; below it no Sharpe ratio is defined yet

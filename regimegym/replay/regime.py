@@ -1,7 +1,6 @@
 """RegimeReplayBuffer: replay of n-step transitions by reference, uniform, prioritised, or by regime first."""
 
 import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,11 +13,11 @@ from stable_baselines3.common.vec_env import VecNormalize
 from torch import Tensor
 
 from regimegym.common.errors import ConfigError, DataError, RegimeGymError
-from regimegym.common.regimes import N_REGIMES, REGIMES, Regime
+from regimegym.common.regimes import N_REGIMES, Regime
 from regimegym.features.tape import MarketTape
-from regimegym.replay import kernels
-from regimegym.replay.kernels import CAPACITY, COUNT, Pending
-from regimegym.replay.rooms import Drawn, Room, Rooms, batch_room, on_device
+from regimegym.replay import drawing, insertion, layout, priorities
+from regimegym.replay.layout import CAPACITY, COUNT, Pending
+from regimegym.replay.rooms import BatchRoom, Rooms, batch_room, placing
 from regimegym.replay.samples import RegimeUse, ReplayBatch, Transitions
 from regimegym.replay.settings import ReplaySettings
 from regimegym.replay.sources import StepSource, WindowSource
@@ -34,9 +33,8 @@ from regimegym.replay.store import (
     transitions,
     unpack_store,
 )
+from regimegym.replay.support import nothing_to_draw, warn_of_cut_support
 from regimegym.replay.windows import windows_of
-
-LOG = logging.getLogger(__name__)
 
 
 class RegimeReplayBuffer(ReplayBuffer):
@@ -99,9 +97,12 @@ class RegimeReplayBuffer(ReplayBuffer):
         self._weights = np.array(self.settings.regime_weights if len(capacities) > 1 else (1.0,))
         self._hold(new_memory(capacities, self._n_words, self.settings.kind != "uniform"))
         self._pending = new_pending(n_envs, n_steps, self._n_words, gamma)
+        s = self.settings
+        self._terms = float(s.alpha), float(s.epsilon), float(s.max_td_error), float(s.priority_decay)
         self._can_cut = bool((self._weights == 0).any())
         self._warned: set[int] = set()
         self._rooms = Rooms(self._new_room)
+        self._place = placing(self.device)
         self._n_fields = 0  # K; observations that are kept whole have no account block apart
         if self.source.tapes:
             self._n_fields = observation_space["account"].shape[0]  # type: ignore[index]
@@ -112,7 +113,7 @@ class RegimeReplayBuffer(ReplayBuffer):
 
     @property
     def _n_words(self) -> int:
-        return kernels.ACTION + self.action_dim + 2 * self.source.size
+        return layout.ACTION + self.action_dim + 2 * self.source.size
 
     @property
     def nbytes(self) -> int:
@@ -171,18 +172,18 @@ class RegimeReplayBuffer(ReplayBuffer):
         terminated = ended
         if np.count_nonzero(ended):
             terminated = ended & ~np.array([info.get("TimeLimit.truncated", False) for info in infos], bool)
-        kernels.add_step(
-            self._memory,
-            self._pending,
+        insertion.add_step(
+            *self._memory,
+            *self._pending,
             step.reference,
             self._regimes(step.reference, infos),
             np.ascontiguousarray(action, self._word).reshape(self.n_envs, self.action_dim).view(np.int32),
-            step.account.view(np.int32),
-            step.next_account.view(np.int32),
+            step.account,
+            step.next_account,
             np.asarray(reward, np.float64),
             terminated,
             ended,
-            self.settings.alpha,
+            self._terms[0],
             self._keeps_unknown,
         )
 
@@ -212,25 +213,36 @@ class RegimeReplayBuffer(ReplayBuffer):
         Raises:
             RegimeGymError: the buffer is empty, or holds only regimes of weight zero.
         """
-        drawn = self._draw(batch_size)
-        market, next_market = self._windows(drawn)
-        account, next_account, action, reward_n, discount, terminated, weights, regime = on_device(
-            drawn.shown, self.device
-        )
+        drawn, ahead = self._draw(batch_size)
+        market, next_market = self._windows(drawn, ahead)
+        place = self._place
         return ReplayBatch(
-            market, account, action, reward_n, next_market, next_account, discount, terminated,
-            regime, weights, drawn.numbers[kernels.SLOT], drawn.numbers[kernels.GENERATION],
-            drawn.numbers[: kernels.SLOT], drawn.packed,
-        )  # fmt: skip
+            market,
+            place(drawn.account),
+            place(drawn.action),
+            place(drawn.reward_n),
+            next_market,
+            place(drawn.next_account),
+            place(drawn.discount),
+            place(drawn.terminated),
+            place(drawn.regime),
+            place(drawn.weights),
+            drawn.slots,
+            drawn.born,
+            drawn.references,
+            drawn.packed,
+        )
 
     def sample(  # type: ignore[override]
         self, batch_size: int, env: VecNormalize | None = None
     ) -> DictReplayBufferSamples | ReplayBufferSamples:
         """Stable-baselines3's form of `draw`: discounts γⁿ instead of γ, no importance weights."""
-        drawn = self._draw(batch_size)
-        _, _, action, reward_n, discount, terminated, _, _ = on_device(drawn.shown, self.device)
-        reward_n, discount, terminated = reward_n[:, None], discount[:, None], terminated[:, None]
-        now, later = self._observations(drawn, env)
+        drawn, ahead = self._draw(batch_size)
+        action = self._place(drawn.action)
+        reward_n, discount, terminated = (
+            self._place(column)[:, None] for column in (drawn.reward_n, drawn.discount, drawn.terminated)
+        )
+        now, later = self._observations(drawn, ahead, env)
         if env is not None:
             reward_n = self._tensor(self._normalize_reward(reward_n.cpu().numpy(), env))
         actions = action[:, None] if self._is_discrete else action
@@ -260,7 +272,9 @@ class RegimeReplayBuffer(ReplayBuffer):
                 "odd-priorities", f"{len(errors)} TD errors for {slots.shape} slots and {born.shape} generations"
             )
         s = self.settings
-        wrong = kernels.update(self._memory, slots, born, errors, s.alpha, s.epsilon, s.max_td_error, s.priority_decay)
+        wrong = priorities.update(
+            *self._memory, slots, born, errors, s.alpha, s.epsilon, s.max_td_error, s.priority_decay
+        )
         if wrong >= 0 and np.isfinite(errors[wrong]):
             raise RegimeGymError("no-slot", f"slots must lie in [0, {len(self._store.words)}), got {slots[wrong]}")
         if wrong >= 0:
@@ -275,13 +289,13 @@ class RegimeReplayBuffer(ReplayBuffer):
         store, sums = self._store, self._store.statistics[1:].copy()
         store.statistics[:] = 0.0
         with np.errstate(invalid="ignore", divide="ignore"):
-            held, drawn = store.held[1:] / store.held[1:].sum(), sums[:, kernels.DRAWN]
+            held, drawn = store.held[1:] / store.held[1:].sum(), sums[:, layout.DRAWN]
             return RegimeUse(
                 fill=held,
                 sampled=drawn / drawn.sum(),
                 priority=mean_priorities(store, self.settings.alpha),
-                td_error=sums[:, kernels.ERROR] / sums[:, kernels.UPDATED],
-                age=sums[:, kernels.AGE] / drawn,
+                td_error=sums[:, layout.ERROR] / sums[:, layout.UPDATED],
+                age=sums[:, layout.AGE] / drawn,
             )
 
     @property
@@ -322,67 +336,51 @@ class RegimeReplayBuffer(ReplayBuffer):
         self.beta = float(state["beta"][0])
         self.rng.bit_generator.state = json.loads(state["generator"].tobytes())
 
-    def _hold(self, memory: kernels.Memory) -> None:
-        self._memory, self._store = memory, kernels.opened(memory)
+    def _hold(self, memory: layout.Memory) -> None:
+        self._memory, self._store = memory, layout.opened(*memory)
 
-    def _draw(self, batch_size: int) -> Drawn:
-        numbers, floats, packed, words, blocks, *shown = self._rooms.take(batch_size)
-        ahead = kernels.sample(
-            self._memory,
+    def _draw(self, batch_size: int) -> tuple[BatchRoom, int]:
+        """What was drawn, and how many bars lie between decision and bootstrap, 0 where that differs."""
+        room = self._rooms.take(batch_size)
+        self.rng.random(out=room.uniforms)
+        ahead = drawing.sample(
+            *self._memory,
             self._weights,
-            self.rng.random(batch_size + 1),
+            room.uniforms,
             self.beta,
             self._is_balanced,
             self._pending.powers,
-            numbers,
-            floats,
-            packed,
-            words,
+            room.numbers,
+            room.floats,
+            room.packed,
+            room.words,
         )
-        if ahead == kernels.UNSUPPORTED:
-            raise self._nothing_to_draw()
+        if ahead == layout.UNSUPPORTED:
+            raise nothing_to_draw(self.counts)
         if self._can_cut:
-            self._warn_of_cut_support()
+            warn_of_cut_support(self._weights, self._store.groups[:, COUNT], self._warned)
         if self._n_fields:
-            self.source.write_blocks(packed.reshape(-1, packed.shape[2]), blocks)
-        return Drawn(numbers, packed, tuple(shown), ahead)
+            self.source.write_blocks(room.all_packed, room.blocks)
+        return room, ahead
 
-    def _nothing_to_draw(self) -> RegimeGymError:
-        if self.size() == 0:
-            return RegimeGymError("empty-replay", "cannot sample from an empty replay buffer")
-        return RegimeGymError(
-            "no-support",
-            "replay holds only regimes whose weight is zero",
-            needed="a weight above zero in replay.regime_weights for a regime that occurs",
-            found=", ".join(f"{r.name.lower()} {n}" for r, n in zip(REGIMES, self.counts, strict=True)),
-        )
-
-    def _new_room(self, batch_size: int) -> Room:
+    def _new_room(self, batch_size: int) -> BatchRoom:
         return batch_room(batch_size, self._n_fields, self.source.size, self.action_dim, self._is_discrete)
 
-    def _warn_of_cut_support(self) -> None:
-        for g in np.flatnonzero((self._weights == 0) & (self._store.groups[:, COUNT] > 0)).tolist():
-            if g not in self._warned:
-                self._warned.add(g)
-                LOG.warning(
-                    "replay holds transitions of regime %s and never draws them: its weight is 0;"
-                    " importance weights restore the mean over the other regimes only",
-                    REGIMES[g].name,
-                )
-
-    def _windows(self, drawn: Drawn) -> Sequence[Tensor]:
+    def _windows(self, drawn: BatchRoom, ahead: int) -> Sequence[Tensor]:
         if self._gather is None:
             raise DataError("no-windows", "windows can be drawn only of environments on a tape that observe them")
-        return self._gather(self.source.tapes, drawn.numbers[: kernels.SLOT], drawn.ahead)
+        return self._gather(self.source.tapes, drawn.references, ahead)
 
-    def _observations(self, drawn: Drawn, env: VecNormalize | None) -> list[Any]:
+    def _observations(self, drawn: BatchRoom, ahead: int, env: VecNormalize | None) -> list[Any]:
         """Both observations of a batch as tensors."""
         if self.source.tapes:
-            parts: dict[str, Sequence[Tensor]] = {"account": on_device(drawn.shown[:2], self.device)}
+            parts: dict[str, Sequence[Tensor]] = {
+                "account": [self._place(drawn.account), self._place(drawn.next_account)]
+            }
             if self._gather is not None:
-                parts["market"] = self._windows(drawn)
+                parts["market"] = self._windows(drawn, ahead)
             else:
-                parts["row"] = self._tensor(drawn.numbers[: kernels.SLOT, :, None]).unbind(0)
+                parts["row"] = self._tensor(drawn.references[:, :, None]).unbind(0)
             found: list[Any] = [{key: both[k] for key, both in parts.items()} for k in range(2)]
             if env is None:
                 return found

@@ -16,7 +16,7 @@ class Step(NamedTuple):
     """One step of N accounts."""
 
     reference: np.ndarray  # (N,) int64 where they decided, tape · T + row
-    account: np.ndarray  # (N, S) float32, packed, as they decided
+    account: np.ndarray  # (N, S) float32, packed, as they decided; C-contiguous, as all of these are
     next_account: np.ndarray  # (N, S) float32, packed, at the mark of the next row
 
 
@@ -50,7 +50,8 @@ class ObservedSource:
     def last_step(self, obs: Any, next_obs: Any, infos: Any) -> Step:
         """The step, as observed."""
         rows = np.array([info["row"] for info in infos], np.int64)
-        return Step(rows, np.asarray(obs["account"], np.float32), np.asarray(next_obs["account"], np.float32))
+        accounts = (np.ascontiguousarray(seen["account"], np.float32) for seen in (obs, next_obs))
+        return Step(rows, *accounts)
 
     def write_blocks(self, packed: np.ndarray, out: np.ndarray) -> None:
         """They are what was kept."""

@@ -6,8 +6,10 @@ import numpy as np
 
 from regimegym.common.errors import ConfigError, ModelError
 from regimegym.common.regimes import N_REGIMES
-from regimegym.replay import kernels
-from regimegym.replay.kernels import CAPACITY, COUNT, FIRST_SLOT, Memory, Pending, Store
+from regimegym.replay import layout
+from regimegym.replay.blocks import zeros_in_blocks
+from regimegym.replay.drawing import shares_of
+from regimegym.replay.layout import CAPACITY, COUNT, FIRST_SLOT, Memory, Pending, Store
 from regimegym.replay.samples import Transitions
 from regimegym.replay.sum_tree import N_COLUMNS, SumTrees
 
@@ -33,12 +35,12 @@ def new_memory(capacities: Sequence[int], n_words: int, is_prioritised: bool) ->
     n_leaves, n_nodes = (len(trees.leaves), len(trees.sums)) if is_prioritised else (0, 0)
     memory = Memory(
         words=np.zeros((n_slots, n_words), np.int32),
-        whole=np.zeros(4 + kernels.N_LABELS + (4 + N_COLUMNS) * n_groups, np.int64),
-        real=np.zeros(n_leaves + 3 * n_nodes + n_groups + 1 + 4 * kernels.N_LABELS),
+        whole=np.zeros(4 + layout.N_LABELS + (4 + N_COLUMNS) * n_groups, np.int64),
+        real=zeros_in_blocks(n_leaves + 3 * n_nodes + n_groups + 1 + 4 * layout.N_LABELS),
     )
     memory.whole[:3] = n_groups, n_leaves, n_nodes
-    store = kernels.opened(memory)
-    store.words[:, kernels.BORN] = -1
+    store = layout.opened(*memory)
+    store.words[:, layout.BORN] = -1
     store.groups[:, FIRST_SLOT] = np.cumsum(capacities) - capacities
     store.groups[:, CAPACITY] = capacities
     store.layout[:] = trees.layout
@@ -79,7 +81,7 @@ def weights_of(store: Store) -> np.ndarray:
 
 def probabilities(store: Store, regime_weights: np.ndarray) -> np.ndarray:
     """(capacity,) float64 P(i) = w_r·p_i^α/S_r of every slot, from the weights alone; Σ = 1."""
-    shares, found = kernels.shares_of(store, regime_weights), np.zeros(len(store.words))
+    shares, found = shares_of(store, regime_weights), np.zeros(len(store.words))
     found[filled_slots(store)] = weights_of(store)
     for g, (first, capacity, _, count) in enumerate(store.groups):
         if count:
@@ -91,8 +93,8 @@ def mean_priorities(store: Store, alpha: float) -> np.ndarray:
     """(4,) mean p of each regime; NaN where there is none."""
     if not len(store.leaves) or alpha == 0:
         return np.full(N_REGIMES, np.nan)
-    labels = store.words[filled_slots(store), kernels.BITS] & 7
-    sums = np.bincount(labels, weights=weights_of(store) ** (1.0 / alpha), minlength=kernels.N_LABELS)
+    labels = store.words[filled_slots(store), layout.BITS] & 7
+    sums = np.bincount(labels, weights=weights_of(store) ** (1.0 / alpha), minlength=layout.N_LABELS)
     with np.errstate(invalid="ignore"):
         return sums[1:] / store.held[1:]
 
@@ -101,26 +103,26 @@ def transitions(store: Store, n_actions: int, size: int) -> Transitions:
     """Everything held, in the order of the slots; actions of `n_actions` words, accounts of `size`."""
     slots = filled_slots(store)
     words, floats = store.words[slots], store.floats[slots]
-    bits, first = words[:, kernels.BITS], kernels.ACTION + n_actions
-    reference = words[:, kernels.REFERENCE].astype(np.int64)
+    bits, first = words[:, layout.BITS], layout.ACTION + n_actions
+    reference = words[:, layout.REFERENCE].astype(np.int64)
     return Transitions(
         reference=reference,
         account=floats[:, first : first + size],
-        action=words[:, kernels.ACTION : first],
-        reward_n=floats[:, kernels.RETURN],
-        next_reference=reference + (bits >> kernels.STEPS_BIT),
+        action=words[:, layout.ACTION : first],
+        reward_n=floats[:, layout.RETURN],
+        next_reference=reference + (bits >> layout.STEPS_BIT),
         next_account=floats[:, first + size :],
-        terminated=(bits >> kernels.END_BIT & 1).astype(bool),
+        terminated=(bits >> layout.END_BIT & 1).astype(bool),
         regime=(bits & 7).astype(np.int64) - 1,
     )
 
 
 def check_store(store: Store) -> None:
     """Raise AssertionError unless counts, slots and priority trees agree with one another."""
-    labels = store.words[filled_slots(store), kernels.BITS] & 7
-    assert np.array_equal(np.bincount(labels, minlength=kernels.N_LABELS), store.held)
+    labels = store.words[filled_slots(store), layout.BITS] & 7
+    assert np.array_equal(np.bincount(labels, minlength=layout.N_LABELS), store.held)
     if len(store.groups) > 1:
-        assert np.array_equal(labels, np.repeat(np.arange(1, kernels.N_LABELS), store.groups[:, COUNT]))
+        assert np.array_equal(labels, np.repeat(np.arange(1, layout.N_LABELS), store.groups[:, COUNT]))
     if len(store.leaves):
         trees = trees_of(store)
         trees.check_valid()
@@ -144,7 +146,7 @@ def unpack_store(store: Store, packed: Mapping[str, np.ndarray]) -> Memory:
         check_shape(name, getattr(store, name).shape, packed.get(name, np.empty(0)).shape)
     capacities = store.groups[:, CAPACITY]
     memory = new_memory(capacities.tolist(), store.words.shape[1], len(store.leaves) > 0)
-    fresh = kernels.opened(memory)
+    fresh = layout.opened(*memory)
     if not np.array_equal(packed["groups"][:, CAPACITY], capacities):
         raise ModelError("other-replay", "the saved replay has other capacities", needed=str(capacities.tolist()))
     for name in PLAIN:

@@ -12,16 +12,13 @@ Source: Schaul et al. 2016, "Prioritized Experience Replay", arXiv:1511.05952, a
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
 from regimegym.common.prefetch import prefetch
+from regimegym.replay.blocks import BLOCK, SHIFT, least_of, passed_of, passed_sums_of, sum_and_least_of, zeros_in_blocks
 
-BLOCK, SHIFT = 16, 4  # numbers of a block and its logarithm; eight took more memory, thirty-two more time
 SIZE = np.uint64(BLOCK)  # indices that cannot be negative are unsigned: they need not be wrapped around
 MOST_LEVELS = 8  # above the weights: 2³² slots
 FIRST_LEAF, N_LEVELS, FIRST_NODE = range(3)  # columns of a layout; FIRST_NODE of level 1, the others behind it
@@ -45,10 +42,9 @@ class SumTrees:
             raise ValueError(f"every capacity must be ≥ 1 slot, got {list(capacities)}")
         self.capacities = np.array(capacities, np.int64)
         self.layout, n_leaves, n_nodes = _layout(self.capacities.tolist())
-        self.leaves = np.zeros(n_leaves)
-        self.sums = np.zeros(n_nodes)
-        self.bounds = np.zeros(n_nodes)
-        self.minima = np.full(n_nodes, np.inf)
+        self.leaves = zeros_in_blocks(n_leaves)
+        self.sums, self.bounds, self.minima = (zeros_in_blocks(n_nodes) for _ in range(3))
+        self.minima[:] = np.inf
 
     @property
     def nbytes(self) -> int:
@@ -137,26 +133,6 @@ def _layout(capacities: Sequence[int]) -> tuple[np.ndarray, int, int]:
     return layout, n_leaves, n_nodes
 
 
-@intrinsic
-def _passed(_typing: Any, bounds: Any, first: Any, target: Any) -> Any:
-    """How many of the BLOCK bounds from `first` on are ≤ target: one comparison of a whole block."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        block = ir.VectorType(ir.DoubleType(), BLOCK)
-        held = context.make_array(signature.args[0])(context, builder, args[0])
-        place = builder.bitcast(builder.gep(held.data, [args[1]]), block.as_pointer())
-        numbers, undefined = builder.load(place, align=8), ir.Constant(block, ir.Undefined)
-        one = builder.insert_element(undefined, args[2], ir.IntType(32)(0))
-        every = builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(ir.IntType(32), BLOCK), [0] * BLOCK))
-        bits = builder.bitcast(builder.fcmp_ordered("<=", numbers, every), ir.IntType(BLOCK))
-        return builder.ctpop(builder.zext(bits, ir.IntType(64)))
-
-    return types.uint64(bounds, types.uint64, types.float64), generate
-
-
-passed_of: Any = _passed  # an intrinsic is called without its first parameter
-
-
 @njit(cache=True, error_model="numpy", forceinline=True)
 def root_of(tree: np.ndarray) -> int:
     """Index of the total and of the overall minimum; `tree` is a row of the layout."""
@@ -172,32 +148,8 @@ def _start(tree: np.ndarray, level: int, block: int) -> np.uint64:
 @njit(cache=True, error_model="numpy", forceinline=True)
 def _gather_leaves(leaves: np.ndarray, sums: np.ndarray, minima: np.ndarray, tree: np.ndarray, block: int) -> None:
     """Recompute the node of level 1 above a block of weights; a weight of zero is no minimum."""
-    first, above = _start(tree, 0, block), np.uint64(tree[FIRST_NODE] + block)
-    total_0, total_1, total_2, total_3 = 0.0, 0.0, 0.0, 0.0  # four sums that need not wait for one another
-    least_0, least_1, least_2, least_3 = np.inf, np.inf, np.inf, np.inf
-    for k in range(0, BLOCK, 4):
-        at = first + np.uint64(k)
-        weight_0, weight_1 = leaves[at], leaves[at + np.uint64(1)]
-        weight_2, weight_3 = leaves[at + np.uint64(2)], leaves[at + np.uint64(3)]
-        total_0, total_1, total_2, total_3 = (
-            total_0 + weight_0,
-            total_1 + weight_1,
-            total_2 + weight_2,
-            total_3 + weight_3,
-        )
-        least_0 = weight_0 if 0 < weight_0 < least_0 else least_0
-        least_1 = weight_1 if 0 < weight_1 < least_1 else least_1
-        least_2 = weight_2 if 0 < weight_2 < least_2 else least_2
-        least_3 = weight_3 if 0 < weight_3 < least_3 else least_3
-    sums[above] = (total_0 + total_1) + (total_2 + total_3)
-    minima[above] = _least_of(least_0, least_1, least_2, least_3)
-
-
-@njit(cache=True, error_model="numpy", forceinline=True)
-def _least_of(a: float, b: float, c: float, d: float) -> float:
-    """min without a word about NaN, of which there is none."""
-    a, c = a if a < b else b, c if c < d else d
-    return a if a < c else c
+    above = np.uint64(tree[FIRST_NODE] + block)
+    sums[above], minima[above] = sum_and_least_of(leaves, _start(tree, 0, block))
 
 
 @njit(cache=True, error_model="numpy", forceinline=True)
@@ -206,24 +158,12 @@ def _gather_nodes(
 ) -> None:
     """Recompute the bounds of a block of nodes, and the node of `level` ≥ 2 above it."""
     first, above = _start(tree, level - 1, block), np.uint64(tree[FIRST_NODE + level - 1] + block)
-    total = 0.0
+    total = 0.0  # one after the other: bounds that never fall
     for k in range(BLOCK):
         total += sums[first + np.uint64(k)]
         bounds[first + np.uint64(k)] = total
-    least_0, least_1, least_2, least_3 = np.inf, np.inf, np.inf, np.inf
-    for k in range(0, BLOCK, 4):
-        at = first + np.uint64(k)
-        least_0 = _less(least_0, minima[at])
-        least_1 = _less(least_1, minima[at + np.uint64(1)])
-        least_2 = _less(least_2, minima[at + np.uint64(2)])
-        least_3 = _less(least_3, minima[at + np.uint64(3)])
     sums[above] = total
-    minima[above] = _least_of(least_0, least_1, least_2, least_3)
-
-
-@njit(cache=True, error_model="numpy", forceinline=True)
-def _less(a: float, b: float) -> float:
-    return a if a < b else b
+    minima[above] = least_of(minima, first)
 
 
 @njit(cache=True, error_model="numpy", forceinline=True)
@@ -243,7 +183,7 @@ def _rebuild(
             _gather_nodes(sums, bounds, minima, tree, level, block)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def write_weights(
     leaves: np.ndarray,
     sums: np.ndarray,
@@ -274,7 +214,7 @@ def write_weights(
             _gather_nodes(sums, bounds, minima, tree, level, slots[b])
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def write_weight(
     leaves: np.ndarray,
     sums: np.ndarray,
@@ -293,7 +233,7 @@ def write_weight(
         _gather_nodes(sums, bounds, minima, tree, level, slot)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def find_slots(
     leaves: np.ndarray, sums: np.ndarray, bounds: np.ndarray, tree: np.ndarray, targets: np.ndarray, slots: np.ndarray
 ) -> None:
@@ -305,40 +245,19 @@ def find_slots(
             passed = passed_of(bounds, first, targets[b])
             if passed == SIZE:  # rounding: the node above is larger by a unit of the last place
                 passed = _last(sums, first)
-            if passed > 0:
-                targets[b] -= bounds[first + passed - np.uint64(1)]
+            is_first = np.uint64(passed == 0)
+            below = bounds[first + passed + is_first - np.uint64(1)]
+            targets[b] -= below if passed > 0 else 0.0
             slots[b] = slots[b] * BLOCK + np.int64(passed)
     blocks = leaves.reshape((-1, BLOCK))
     for b in range(len(slots)):
         prefetch(blocks, (tree[FIRST_LEAF] >> SHIFT) + slots[b])
     for b in range(len(slots)):
-        slots[b] = slots[b] * BLOCK + _choose_leaf(leaves, _start(tree, 0, slots[b]), targets[b])
-
-
-@njit(cache=True, error_model="numpy", forceinline=True)
-def _choose_leaf(leaves: np.ndarray, first: np.uint64, target: float) -> np.int64:
-    """Which weight of the block that begins at `first` holds the target: a quarter of the block, then one of it."""
-    quarter_0, quarter_1 = _quarter(leaves, first, 0), _quarter(leaves, first, 4)
-    half = quarter_0 + quarter_1
-    three = half + _quarter(leaves, first, 8)
-    below, passed = 0.0, np.uint64(0)
-    below, passed = (quarter_0, np.uint64(4)) if target >= quarter_0 else (below, passed)
-    below, passed = (half, np.uint64(8)) if target >= half else (below, passed)
-    below, passed = (three, np.uint64(12)) if target >= three else (below, passed)
-    at, rest, total = first + passed, target - below, 0.0
-    for k in range(4):
-        total += leaves[at + np.uint64(k)]
-        passed += np.uint64(1) if rest >= total else np.uint64(0)
-    if passed == SIZE or leaves[first + passed] == 0:  # rounding
-        passed = _last(leaves, first)
-    return np.int64(passed)
-
-
-@njit(cache=True, error_model="numpy", forceinline=True)
-def _quarter(leaves: np.ndarray, first: np.uint64, k: int) -> float:
-    """Sum of four weights."""
-    at = first + np.uint64(k)
-    return (leaves[at] + leaves[at + np.uint64(1)]) + (leaves[at + np.uint64(2)] + leaves[at + np.uint64(3)])
+        first = _start(tree, 0, slots[b])
+        passed = passed_sums_of(leaves, first, targets[b])
+        if passed == SIZE or leaves[first + passed] == 0:  # rounding
+            passed = _last(leaves, first)
+        slots[b] = slots[b] * BLOCK + np.int64(passed)
 
 
 @njit(cache=True, error_model="numpy")

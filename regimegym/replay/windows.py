@@ -9,7 +9,7 @@ from torch import Tensor
 
 from regimegym.features.tape import MarketTape
 from regimegym.features.windows import gather_windows
-from regimegym.replay.rooms import Room, Rooms, on_device
+from regimegym.replay.rooms import Rooms, placing
 
 Block = TypeVar("Block", np.ndarray, Tensor)
 
@@ -19,13 +19,14 @@ class HostWindows:
 
     def __init__(self, length: int, device: torch.device) -> None:
         self.length = length
-        self.device = device
+        self._is_here = device.type == "cpu"
+        self._place = placing(device)
         self._rooms = Rooms(_window_room)
 
     def gather(self, tapes: Sequence[MarketTape], references: np.ndarray) -> Tensor:
         """(N, W, F) float32 windows that end at `references` (N,); zeros before a segment."""
         whole, _, _ = self._gathered(tapes, references, 0)
-        return on_device([whole], self.device)[0]
+        return self._place(whole)
 
     def pair(self, tapes: Sequence[MarketTape], references: np.ndarray, ahead: int) -> tuple[Tensor, Tensor]:
         """Windows that end at `references` (2, B): of the decisions, and `ahead` bars later, 0 where that differs.
@@ -35,11 +36,10 @@ class HostWindows:
         """
         overlap = ahead if ahead < self.length else 0
         ends = references[1] if overlap else references.reshape(-1)
-        whole, *both = self._gathered(tapes, ends, overlap)
-        if self.device.type == "cpu":
-            return tuple(on_device(both, self.device))  # type: ignore[return-value]
-        (block,) = on_device([whole], self.device)
-        return _cut(block, overlap)
+        whole, now, later = self._gathered(tapes, ends, overlap)
+        if self._is_here:
+            return self._place(now), self._place(later)
+        return _cut(self._place(whole), overlap)
 
     def _gathered(self, tapes: Sequence[MarketTape], ends: np.ndarray, overlap: int) -> tuple[np.ndarray, ...]:
         room = self._rooms.take((len(ends), self.length, tapes[0].n_features, overlap))
@@ -89,7 +89,7 @@ def windows_of(tape_device: str, length: int, device: torch.device) -> HostWindo
     return DeviceWindows(length, device)
 
 
-def _window_room(shape: tuple[int, int, int, int]) -> Room:
+def _window_room(shape: tuple[int, int, int, int]) -> tuple[np.ndarray, ...]:
     """Windows (N, W + overlap, F), whole and cut."""
     n, length, width, overlap = shape
     whole = np.empty((n, length + overlap, width), np.float32)

@@ -7,6 +7,7 @@ from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 from tapes import random_tape
 
+from regimegym.common.vector_math import natural_log
 from regimegym.envs.calm import BLOCK, is_calm, step_many
 from regimegym.envs.kernel import step_kernel
 from regimegym.envs.order_settings import OrderSettings
@@ -14,7 +15,7 @@ from regimegym.envs.results import N_FILLS, new_result
 from regimegym.envs.reward_settings import RewardSettings
 from regimegym.envs.settings import AccountSettings, EnvSettings
 from regimegym.envs.state import ACCOUNT_ROWS, bar_records, new_accounts, rule_record
-from regimegym.envs.vector_math import hyperbolic_tangent, natural_log
+from regimegym.envs.vector_math import hyperbolic_tangent
 
 TAPE = random_tape(120, 2, volatility=0.05)
 TARGETS = np.array([np.nan, -3.0, -0.5, 0.0, 1.0, 3.0])

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regimegym.replay.blocks import BLOCK_BYTES, zeros_in_blocks
 from regimegym.replay.sum_tree import SumTrees
 
 WEIGHTS = st.lists(st.floats(0.0, 1e6), min_size=1, max_size=100)
@@ -99,3 +100,14 @@ def test_a_repeated_slot_keeps_its_largest_weight():
     tree = SumTrees([2])
     tree.set(np.array([1, 1, 1]), np.array([2.0, 5.0, 3.0]))
     assert tree.total() == 5.0
+
+
+def test_blocks_begin_where_cache_lines_do():
+    rooms = [zeros_in_blocks(n) for n in (1, 16, 1000, 100_000)]
+    assert [room.ctypes.data % BLOCK_BYTES for room in rooms] == [0] * 4
+    assert [len(room) for room in rooms] == [1, 16, 1000, 100_000]
+    assert not any(room.any() for room in rooms)
+    trees = SumTrees([5, 700, 16])
+    for numbers in (trees.leaves, trees.sums, trees.bounds, trees.minima):
+        assert numbers.ctypes.data % BLOCK_BYTES == 0
+        assert len(numbers) % 16 == 0

@@ -52,6 +52,11 @@ class EnsembleQNetwork(QNetwork):
         hidden = torch.cat([*(h for h, _ in encoded), logits], dim=-1)
         return hidden, logits, torch.stack([own for _, own in encoded], dim=1)
 
+    def hidden(self, market: Tensor) -> Tensor:
+        """See QNetwork.hidden."""
+        hidden = [expert.hidden(market) for expert in self.experts]  # type: ignore[operator]
+        return torch.cat([*hidden, self.gate(market[:, -1, :])], dim=-1)
+
     def members(self, h: Tensor, account: Tensor) -> Members:
         """Gate weights and the experts' values of encodings (B, 4·H + 4) and account blocks (B, K)."""
         parts = h[:, :-N_REGIMES].split(self.expert_width, dim=-1)

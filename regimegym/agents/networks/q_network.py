@@ -23,6 +23,10 @@ class QNetwork(nn.Module):
         """h (B, H) and regime logits (B, 4) of windows (B, T, F)."""
         raise NotImplementedError
 
+    def hidden(self, market: Tensor) -> Tensor:
+        """h (B, H) alone of windows (B, T, F)."""
+        return self.encode(market)[0]
+
     def quantiles(self, h: Tensor, account: Tensor) -> Tensor:
         """Quantiles of the return (B, A, N) of encodings (B, H) and account blocks (B, K)."""
         raise NotImplementedError
@@ -34,6 +38,10 @@ class QNetwork(nn.Module):
     def q(self, h: Tensor, account: Tensor) -> Tensor:
         """Q (B, A) of encodings (B, H) and account blocks (B, K)."""
         return self.risk(self.quantiles(h, account))
+
+    def best(self, h: Tensor, account: Tensor) -> Tensor:
+        """Actions (B,) int64 of the highest Q; arguments as for `q`."""
+        return self.q(h, account).argmax(dim=-1)
 
     def over(self, hidden: Tensor) -> Values:
         """Q of the bars whose encodings (R, H) these are, with the weights as they are now."""
@@ -62,6 +70,10 @@ class EnhancedQNetwork(QNetwork):
         encoding = self.encoder(market)
         return encoding.hidden, encoding.regime_logits
 
+    def hidden(self, market: Tensor) -> Tensor:
+        """See QNetwork.hidden."""
+        return self.encoder.hidden(market)
+
     def quantiles(self, h: Tensor, account: Tensor) -> Tensor:
         """Quantiles of the return (B, A, N) of encodings (B, H) and account blocks (B, K)."""
         return self.heads(h, account)
@@ -69,6 +81,12 @@ class EnhancedQNetwork(QNetwork):
     def risk(self, quantiles: Tensor) -> Tensor:
         """Q (…, A) of quantiles of the return (…, A, N): their mean, or that of their lower tail."""
         return lower_tail(quantiles, self.cvar_level)
+
+    def best(self, h: Tensor, account: Tensor) -> Tensor:
+        """See QNetwork.best."""
+        if isinstance(self.heads, DuelingHeads) and self.heads.shape[1] == 1:
+            return self.heads.best(h, account)
+        return super().best(h, account)
 
     def over(self, hidden: Tensor) -> Values:
         """See QNetwork.over."""

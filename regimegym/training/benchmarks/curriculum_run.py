@@ -24,12 +24,15 @@ from regimegym.training.wiring import build
 
 LOOKS = 12  # at validation
 STAGES = ("basic", "intermediate", "advanced", "expert")
+OWN_COSTS = tuple(f"curriculum.stages.{name}.cost_rate=null" for name in STAGES)
+NO_NOISE = "curriculum.noise_scale=0"
 CURRICULA = {
     "none": ("curriculum=none",),
     "staged": ("curriculum=staged",),
     "gated": ("curriculum=gated",),
-    "staged, own costs": ("curriculum=staged", *(f"curriculum.stages.{name}.cost_rate=null" for name in STAGES)),
-    "staged, no noise": ("curriculum=staged", "curriculum.noise_scale=0"),
+    "staged-own-costs": ("curriculum=staged", *OWN_COSTS),
+    "staged-no-noise": ("curriculum=staged", NO_NOISE),
+    "staged-episodes-alone": ("curriculum=staged", *OWN_COSTS, NO_NOISE),
 }
 SETTINGS = ("network=mlp",)
 

@@ -1,11 +1,16 @@
-"""A Hydra application as a subcommand: composes, runs, and lets our own errors through unchanged."""
+"""A Hydra application as a subcommand: composes, runs, and lets our own errors through unchanged.
+
+A task imports what it needs when it runs: what does not compose, and `--help`, are answered at once.
+"""
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from math import nan
 
 import hydra
+from hydra._internal.hydra import Hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -17,6 +22,21 @@ from regimegym.common.errors import RegimeGymError
 from regimegym.training.compose import expanded
 
 SWEEP_FLAGS = ("-m", "--multirun")
+
+
+@contextmanager
+def _mode_is_known(overrides: Sequence[str]) -> Iterator[None]:
+    """Hydra composes everything one time more to ask it for `hydra.mode`: half of what a command's start costs.
+
+    No configuration of ours sets it, so the flags decide, as they do where it is not set.
+    """
+    get_mode = Hydra.get_mode
+    if not any(word.lstrip("+").startswith("hydra") for word in overrides):
+        Hydra.get_mode = lambda self, config_name, overrides: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Hydra.get_mode = get_mode  # type: ignore[method-assign]
 
 
 def run_application(name: str, task: Callable[[DictConfig], float | None], words: list[str]) -> None:
@@ -51,10 +71,11 @@ def run_application(name: str, task: Callable[[DictConfig], float | None], words
     sys.argv = [f"regime-gym {name}", *sweep, *own, *overrides]
     run = jobs.GuardedJob(task, [name, *words]) if sweep else single
     composed = hydra.main(version_base="1.3", config_path="pkg://regimegym.conf", config_name=name)(run)
-    if sweep:
-        _run_jobs(composed, [name, *words])
-    else:
-        composed()
+    with _mode_is_known(overrides):
+        if sweep:
+            _run_jobs(composed, [name, *words])
+        else:
+            composed()
     if failures:
         raise failures[0]
 

@@ -118,15 +118,13 @@ def test_a_job_of_other_settings_is_not_taken_for_one_that_goes_on(basic, monkey
 
 
 def test_a_bug_in_one_job_ends_no_other_and_is_no_mistake_of_the_user(tmp_path, monkeypatch, capfd):
-    from regimegym.cli import train as command
-
     def broken(config, overrides, job):
         if config.random_seed == 2:
             raise ZeroDivisionError("a bug of ours")
         return 0.5
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "train_job", broken)
+    monkeypatch.setattr("regimegym.training.job.train_job", broken)
     assert main(["train", "-m", "random_seed=1,2,3"]) == 1
     said = capfd.readouterr()
     assert "Traceback" in said.err

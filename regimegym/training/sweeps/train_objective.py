@@ -1,7 +1,6 @@
 """A trial that trains an agent and says how it did on validation; the test part stays closed."""
 
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,9 @@ from omegaconf import OmegaConf
 
 from regimegym.agents.checkpoint import load_policy
 from regimegym.common.errors import ConfigError, nearest_name
-from regimegym.envs.observation import ACCOUNT_FIELDS
 from regimegym.training.compose import chosen_options, compose_config, flat_values
 from regimegym.training.job import train_job, validation_metrics
+from regimegym.training.latency import decision_latencies
 from regimegym.training.preparation import Job
 from regimegym.training.run_folder import RunFolder
 from regimegym.training.sweeps.space import Space
@@ -84,18 +83,7 @@ def train_or_resume(words: list[str], folder: Path, watch: Watch | None) -> None
 
 def decision_latency(model: Path) -> float:
     """Milliseconds that 95 of 100 decisions for one account stay below, of the model in the folder `model`."""
-    policy, card = load_policy(model)
-    observations = {
-        "market": np.zeros((1, card.window, card.n_features), np.float32),
-        "account": np.zeros((1, len(ACCOUNT_FIELDS)), np.float32),
-    }
-    state, starts, seconds = None, np.ones(1, bool), np.empty(CALLS)
-    for k in range(CALLS):
-        begun = time.perf_counter()
-        _, state = policy.act(observations, state, starts)
-        seconds[k] = time.perf_counter() - begun
-        starts = np.zeros(1, bool)
-    return float(np.quantile(seconds, 0.95) * 1e3)
+    return float(np.quantile(decision_latencies(*load_policy(model), CALLS), 0.95))
 
 
 def _means(found: list[dict[str, float]]) -> dict[str, float]:

@@ -117,6 +117,8 @@ class EnhancedDQN(OffPolicyAlgorithm):
         self._since_copy = 0  # updates since the last whole copy of the weights
         with self._stream.use():
             self._setup_model()
+        if self.device.type == "cpu":
+            self.policy.join_weights()
         self._encode = TargetEncoder(self.policy.average, settings.target_copy == "interval")
         self._teacher = self._new_teacher(0 if ladder is None else ladder.flat)
         self._outcomes: KernelOutcomes | None = None
@@ -172,12 +174,12 @@ class EnhancedDQN(OffPolicyAlgorithm):
         accounts = torch.from_numpy(account).to(self.device)
         if self.policy.is_noisy:
             with self._stream.use():
-                q = self.policy.explore(windows, where, accounts)
+                best = self.policy.explore(windows, where, accounts).argmax(dim=1)
         else:
             network = self.policy.acting
-            q = network.q(network.encode(windows)[0][where], accounts)
+            best = network.best(network.hidden(windows)[where], accounts)
         actions = actions.copy()
-        actions[asked] = q.argmax(dim=1).cpu().numpy()
+        actions[asked] = best.cpu().numpy()
         return actions
 
     def train(self, gradient_steps: int, batch_size: int) -> None:
@@ -214,12 +216,13 @@ class EnhancedDQN(OffPolicyAlgorithm):
         self.policy.resample_noise()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
             lesson = self._teach(batch)
-            regime_loss = regime_cross_entropy(lesson.logits, batch.regime)
-            loss = lesson.loss + self.settings.regime_loss_weight * regime_loss
+            regime_loss = None if lesson.logits is None else regime_cross_entropy(lesson.logits, batch.regime)
+            loss = lesson.loss
+            if regime_loss is not None:
+                loss = loss + self.settings.regime_loss_weight * regime_loss
         self.policy.optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.policy.online_parameters, self.settings.max_grad_norm)
-        self.policy.optimizer.step()
+        self.policy.descend(self.settings.max_grad_norm)
         self._copy_weights()
         if isinstance(batch, ReplayBatch):
             self.replay_buffer.update_priorities(batch.slots, batch.born, lesson.td_error)
@@ -227,14 +230,14 @@ class EnhancedDQN(OffPolicyAlgorithm):
             self._log(batch, lesson, loss, regime_loss)
         self._n_updates += 1
 
-    def _log(self, batch: ReplayBatch | BarBatch, lesson: Lesson, loss: Tensor, regime_loss: Tensor) -> None:
+    def _log(self, batch: ReplayBatch | BarBatch, lesson: Lesson, loss: Tensor, regime_loss: Tensor | None) -> None:
         seen = {
             "loss": loss,
             "td_error": lesson.td_error.mean(),
             "q_mean": lesson.q.mean(),
-            "regime_loss": regime_loss,
-            "regime_accuracy": regime_accuracy(lesson.logits, batch.regime),
         }
+        if regime_loss is not None and lesson.logits is not None:
+            seen |= {"regime_loss": regime_loss, "regime_accuracy": regime_accuracy(lesson.logits, batch.regime)}
         for key, value in seen.items():
             number = float(value.detach())
             if not math.isnan(number):

@@ -10,6 +10,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor, nn
 
+from regimegym.agents.joined import JoinedAdamW, join
 from regimegym.agents.networks.noisy import NoisyLinear
 from regimegym.agents.networks.q_network import QNetwork, build_q_network
 from regimegym.agents.networks.settings import NetworkSettings
@@ -56,8 +57,8 @@ class EnhancedDQNPolicy(BasePolicy):
         self.average.requires_grad_(False)
         self.act_with_average = act_with_average
         # Collected once: walking the module tree costs more than the arithmetic of a small network.
-        self.online_parameters = list(self.online.parameters())
-        self.average_parameters = list(self.average.parameters())
+        self.online_parameters: list[Tensor] = list(self.online.parameters())
+        self.average_parameters: list[Tensor] = list(self.average.parameters())
         # cuDNN's LSTM can only be differentiated in training mode.
         self._modal = [m for m in self.online.modules() if isinstance(m, nn.Dropout | NoisyLinear | nn.LSTM)]
         self._noisy = [module for module in self._modal if isinstance(module, NoisyLinear)]
@@ -78,6 +79,27 @@ class EnhancedDQNPolicy(BasePolicy):
     ) -> QNetwork:
         """One network with fresh weights."""
         return build_q_network(window, n_features, n_account, n_actions, network, **heads)
+
+    def join_weights(self) -> None:
+        """Let each network's weights lie side by side, for a learner on the processor; begins a new optimiser.
+
+        cuDNN wants the weights of an LSTM in an order of its own, so elsewhere they stay as they are.
+        """
+        assert self.device.type == "cpu"
+        first, *_ = groups = self.optimizer.param_groups
+        places = {id(parameter): i for i, parameter in enumerate(self.online_parameters)}
+        order = [places[id(parameter)] for group in groups for parameter in group["params"]]
+        self.optimizer = joined = JoinedAdamW(groups, first["lr"])
+        self.online_parameters = [joined.weights]
+        self.average_parameters = [join([self.average_parameters[i] for i in order])]
+
+    def descend(self, max_grad_norm: float) -> None:
+        """One step of the optimiser along the gradients, clipped together to the norm `max_grad_norm`."""
+        if isinstance(self.optimizer, JoinedAdamW):
+            self.optimizer.descend(max_grad_norm)
+            return
+        torch.nn.utils.clip_grad_norm_(self.online_parameters, max_grad_norm)
+        self.optimizer.step()
 
     @property
     def acting(self) -> QNetwork:
@@ -115,7 +137,7 @@ class EnhancedDQNPolicy(BasePolicy):
     def explore(self, market: Tensor, where: Any, account: Tensor) -> Tensor:
         """Q (N, A) of a noisy online network under fresh noise; arguments as for late fusion."""
         self.resample_noise()
-        h = self.online.encode(market)[0][where]
+        h = self.online.hidden(market)[where]
         self._set_mode(True, self._noisy)
         q = self.online.q(h, account)
         self._set_mode(False, self._noisy)

@@ -27,7 +27,7 @@ class EnsembleTrader(EnhancedDQN):
     def _new_teacher(self, flat: int) -> Teacher:
         return EnsembleTeacher(self.policy, self.settings, self._encode, self.replay_buffer.source)
 
-    def _log(self, batch: ReplayBatch | BarBatch, lesson: Lesson, loss: Tensor, regime_loss: Tensor) -> None:
+    def _log(self, batch: ReplayBatch | BarBatch, lesson: Lesson, loss: Tensor, regime_loss: Tensor | None) -> None:
         super()._log(batch, lesson, loss, regime_loss)
         assert isinstance(batch, ReplayBatch)
         assert isinstance(self._teacher, EnsembleTeacher)

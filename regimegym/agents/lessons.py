@@ -26,13 +26,13 @@ class Lesson(NamedTuple):
         loss: scalar, the TD loss, importance weights included.
         td_error: (B,) |TD error| of each sample, detached: its priority.
         q: (B, A) detached values of the samples.
-        logits: (B, 4) regime logits of the samples.
+        logits: (B, 4) regime logits of the samples; None where nobody learns from them.
     """
 
     loss: Tensor
     td_error: Tensor
     q: Tensor
-    logits: Tensor
+    logits: Tensor | None
 
 
 class TargetEncoder:
@@ -52,12 +52,12 @@ class TargetEncoder:
     def __call__(self, references: np.ndarray, windows: Tensor) -> Tensor:
         """h (B, H) of the windows (B, W, F) that end at the `references` (B,)."""
         if not self.keeps:
-            return self.network.encode(windows)[0]
+            return self.network.hidden(windows)
         self._make_room(int(references.max()) + 1, windows.device)
         unknown = np.flatnonzero(~self.known[references])
         if len(unknown):
             fresh, first = np.unique(references[unknown], return_index=True)
-            hidden = self.network.encode(windows[torch.from_numpy(unknown[first])])[0]
+            hidden = self.network.hidden(windows[torch.from_numpy(unknown[first])])
             self.hidden[torch.from_numpy(fresh)] = hidden.float()
             self.known[fresh] = True
         return self.hidden[torch.from_numpy(references)]
@@ -122,12 +122,17 @@ class Teacher:
     def _learn(self, batch: ReplayBatch, y: Tensor, actions: Tensor | None) -> Lesson:
         """The lesson of targets y (B, a, N) for the `actions` (B, a) int64; None: all, in their order."""
         online = self.policy.online
-        h, logits = online.encode(batch.market)
+        h, logits = self._encode_online(batch.market)
         quantiles = online.quantiles(h, batch.account)
         loss, td_error = self._compare(of_actions(quantiles, actions), y)
-        return Lesson(
-            (batch.weights * loss.mean(dim=1)).mean(), td_error.mean(dim=1), quantiles.mean(dim=-1).detach(), logits
-        )
+        weighted = (batch.weights * mean_over(loss, 1)).mean()
+        return Lesson(weighted, mean_over(td_error, 1), mean_over(quantiles.detach(), -1), logits)
+
+    def _encode_online(self, market: Tensor) -> tuple[Tensor, Tensor | None]:
+        """h (B, H) of windows (B, W, F), and regime logits (B, 4) where there is a loss on them."""
+        if self.settings.regime_loss_weight:
+            return self.policy.online.encode(market)
+        return self.policy.online.hidden(market), None
 
     def afterstate(self, batch: BarBatch) -> Lesson:
         """Every action from every exposure: targets of δ (agents.losses.afterstate_target)."""
@@ -142,10 +147,10 @@ class Teacher:
             choosing = valuing
             if self.settings.double_q:
                 with self.policy.evaluating():
-                    choosing = cost + heads.delta(online.encode(batch.next_market)[0])[:, None, :]
+                    choosing = cost + heads.delta(online.hidden(batch.next_market))[:, None, :]
             growth = heads.unit * log_growth(batch.ratio, heads.targets)
             y = afterstate_target(growth, self.settings.gamma, chosen_value(choosing, valuing), self.flat)
-        h, logits = online.encode(batch.market)
+        h, logits = self._encode_online(batch.market)
         q = heads.delta(h)
         loss = functional.huber_loss(q, y, delta=self.settings.huber_delta)
         return Lesson(loss, (q.detach() - y).abs().mean(dim=1), q.detach(), logits)
@@ -154,10 +159,10 @@ class Teacher:
         """Quantiles (B, N) of the value of s′ under the target network, of the action chosen for it."""
         valued = self.policy.average.quantiles(self.encode(references, market), account)
         if not self.settings.double_q:
-            return _of_best(valued, self.policy.average.risk(valued))
+            return _of_action(valued, self.policy.average.risk(valued).argmax(dim=-1))
         with self.policy.evaluating():
             online = self.policy.online
-            return _of_best(valued, online.q(online.encode(market)[0], account))
+            return _of_action(valued, online.best(online.hidden(market), account))
 
     def _next_of_all(self, batch: ReplayBatch, accounts: Tensor) -> Tensor:
         """The same (B, A, N) for the accounts (B, A, K) that every action leads to: one bar, one encoding."""
@@ -168,17 +173,18 @@ class Teacher:
             return h.repeat_interleave(n_actions, dim=0)
 
         valued = self.policy.average.quantiles(each(self.encode(batch.references[1], batch.next_market)), flat)
-        choosing = self.policy.average.risk(valued)
         if self.settings.double_q:
             with self.policy.evaluating():
                 online = self.policy.online
-                choosing = online.q(each(online.encode(batch.next_market)[0]), flat)
-        return _of_best(valued, choosing).unflatten(0, (n, n_actions))
+                best = online.best(each(online.hidden(batch.next_market)), flat)
+        else:
+            best = self.policy.average.risk(valued).argmax(dim=-1)
+        return _of_action(valued, best).unflatten(0, (n, n_actions))
 
     def _compare(self, predicted: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Loss (…) and |TD error| (…) of predicted quantiles (…, N) against targets (…, N)."""
         delta = self.settings.huber_delta
-        td_error = (predicted.detach() - y).mean(dim=-1).abs()
+        td_error = mean_over(predicted.detach() - y, -1).abs()
         if predicted.shape[-1] > 1:
             return quantile_huber(predicted, y, delta), td_error
         return functional.huber_loss(predicted, y, reduction="none", delta=delta).squeeze(-1), td_error
@@ -192,7 +198,12 @@ def of_actions(values: Tensor, actions: Tensor | None) -> Tensor:
     return values.gather(1, where.expand(*actions.shape, *values.shape[2:]))
 
 
-def _of_best(quantiles: Tensor, q: Tensor) -> Tensor:
-    """Quantiles (…, N) of the action that is best in q (…, A), from quantiles (…, A, N)."""
-    best = q.argmax(dim=-1)[..., None, None].expand(*q.shape[:-1], 1, quantiles.shape[-1])
-    return quantiles.gather(-2, best).squeeze(-2)
+def mean_over(values: Tensor, dim: int) -> Tensor:
+    """Mean over `dim`; where that has one entry, the entry."""
+    return values.squeeze(dim) if values.shape[dim] == 1 else values.mean(dim=dim)
+
+
+def _of_action(quantiles: Tensor, action: Tensor) -> Tensor:
+    """Quantiles (B, N) of each `action` (B,) int64, from quantiles (B, A, N)."""
+    where = action[:, None, None].expand(-1, 1, quantiles.shape[-1])
+    return quantiles.gather(1, where).squeeze(1)

@@ -97,7 +97,7 @@ def test_pathways_and_their_mixture_equal_the_explicit_loop(random):
             for k in range(4):
                 first = torch.relu(paths.first(a[b, t]))[5 * k : 5 * k + 5]
                 slow = torch.relu(paths.second_weight[k] @ first + paths.second_bias[k, 0])
-                torch.testing.assert_close(u[k, b, t], slow, rtol=1e-5, atol=1e-6)
+                torch.testing.assert_close(u[k][b, t], slow, rtol=1e-5, atol=1e-6)
                 c[b, t] += gate[b, t, k] * slow
     torch.testing.assert_close(mix(gate, u), c, rtol=1e-5, atol=1e-6)
 

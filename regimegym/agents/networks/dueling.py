@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from regimegym.agents.afterstate import Ladder, log_cost
+from regimegym.agents.networks.chain import Chain
 from regimegym.agents.networks.noisy import NoisyLinear
 
 EXPOSURE = 0  # column of the account block that holds the weight (envs.observation.ACCOUNT_FIELDS)
@@ -40,6 +41,11 @@ class DuelingHeads(nn.Module):
         joint = torch.cat([h, account], dim=-1)
         advantage = self.advantage(joint).unflatten(-1, self.shape)
         return self.value(joint).unsqueeze(-2) + advantage - advantage.mean(dim=-2, keepdim=True)
+
+    def best(self, h: Tensor, account: Tensor) -> Tensor:
+        """Actions (B,) int64 of the highest Q, where N = 1: Adv decides, Val and the mean are the same for all."""
+        assert self.shape[1] == 1
+        return self.advantage(torch.cat([h, account], dim=-1)).argmax(dim=-1)
 
 
 class AfterstateHeads(nn.Module):
@@ -95,10 +101,10 @@ def lower_tail(quantiles: Tensor, level: float) -> Tensor:
     return quantiles.sort(dim=-1).values[..., :n_lowest].mean(dim=-1)
 
 
-def _head(joint: int, width: int, outputs: int, noisy: bool) -> nn.Sequential:
+def _head(joint: int, width: int, outputs: int, noisy: bool) -> Chain:
     layer = NoisyLinear if noisy else nn.Linear
     last = layer(width, outputs)
     # Values start near zero, so the first targets are the rewards and not the initialisation.
     nn.init.uniform_(last.weight, -1e-2, 1e-2)
     nn.init.zeros_(last.bias)
-    return nn.Sequential(layer(joint, width), nn.ReLU(), last)
+    return Chain(layer(joint, width), nn.ReLU(), last)

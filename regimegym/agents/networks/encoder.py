@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from regimegym.agents.networks.attention import TemporalAttentionLayer
+from regimegym.agents.networks.chain import Chain
 from regimegym.agents.networks.pathways import RegimePathways, mix
 from regimegym.agents.networks.settings import NetworkSettings
 from regimegym.common.errors import ModelError
@@ -43,6 +44,17 @@ class Encoder(nn.Module):
         Raises:
             ModelError: x has not three dimensions, another F, or more steps than the model.
         """
+        self._check(x)
+        return self._encode(x)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        """The encodings (B, H) alone; arguments and errors as in `forward`."""
+        return self(x).hidden
+
+    def _encode(self, x: Tensor) -> Encoding:
+        raise NotImplementedError
+
+    def _check(self, x: Tensor) -> None:
         if x.dim() != 3:
             raise ModelError(
                 "window-shape",
@@ -54,10 +66,6 @@ class Encoder(nn.Module):
                 f"the model reads windows [B, T ≤ {self.sequence_length}, {self.n_features}], "
                 f"got shape {tuple(x.shape)}",
             )
-        return self._encode(x)
-
-    def _encode(self, x: Tensor) -> Encoding:
-        raise NotImplementedError
 
 
 ENCODERS: Registry[type[Encoder]] = Registry("encoder")
@@ -96,17 +104,18 @@ class RegimeEncoder(Encoder):
         padding = padding_mask(x)
         f = self.features(x) + self.positions[-steps:]
         # One mask for all steps of a window: a feature is missing throughout (arXiv:1512.05287).
-        f = f * self.dropout(torch.ones_like(f[:, :1]))
+        f = narrowed(f * self.dropout(torch.ones_like(f[:, :1])))
         a, weights = self.attention(f, padding)
         if self.residual:
             a = a + f
         logits = self.detector(a)
         c = mix(torch.softmax(logits, dim=-1), self.pathways(a))
-        hidden = self.memory(c)[0][:, -1] if padding is None else self._remember(c, padding)
-        return Encoding(self.dropout(hidden), logits[:, -1], weights)
+        return Encoding(self.dropout(self.remember(c, padding)), logits[:, -1], weights)
 
-    def _remember(self, c: Tensor, padding: Tensor) -> Tensor:
-        """Memory of the last step when windows start with padding: the bars move to the front."""
+    def remember(self, c: Tensor, padding: Tensor | None) -> Tensor:
+        """Memory (B, H) of the last step of mixtures (B, T, D); behind padding (B, T) the bars move to the front."""
+        if padding is None:
+            return self.memory(c)[0][:, -1]
         steps = c.shape[1]
         first = (~padding).int().argmax(dim=1)
         order = (torch.arange(steps, device=c.device) + first[:, None]).clamp(max=steps - 1)
@@ -121,26 +130,32 @@ class WindowMLP(Encoder):
     def __init__(self, n_features: int, sequence_length: int, settings: NetworkSettings) -> None:
         super().__init__(n_features, sequence_length, settings)
         width = settings.feature_width
-        self.body = nn.Sequential(
+        self.body = Chain(
             nn.Linear(sequence_length * n_features, width),
             nn.LayerNorm(width),
             nn.SiLU(),
-            nn.Dropout(settings.dropout),
+            nn.Dropout(settings.dropout) if settings.dropout else nn.Identity(),
             nn.Linear(width, settings.memory_width),
             nn.LayerNorm(settings.memory_width),
             nn.SiLU(),
-            nn.Dropout(settings.dropout),
+            nn.Dropout(settings.dropout) if settings.dropout else nn.Identity(),
         )
-        self.detector = nn.Sequential(
+        self.detector = Chain(
             _relu_linear(settings.memory_width, settings.detector_width),
             nn.ReLU(),
             nn.Linear(settings.detector_width, N_REGIMES),
         )
 
-    def _encode(self, x: Tensor) -> Encoding:
+    def hidden(self, x: Tensor) -> Tensor:
+        """See Encoder.hidden; nobody's regime is asked for."""
+        self._check(x)
         missing = self.sequence_length - x.shape[1]
-        flat = nn.functional.pad(x, (0, 0, missing, 0)).flatten(1)
-        hidden = self.body(flat)
+        if missing:  # padding copies, also where it adds nothing
+            x = nn.functional.pad(x, (0, 0, missing, 0))
+        return self.body(x.flatten(1))
+
+    def _encode(self, x: Tensor) -> Encoding:
+        hidden = self.hidden(x)
         return Encoding(hidden, self.detector(hidden))
 
 
@@ -154,6 +169,12 @@ def padding_mask(x: Tensor) -> Tensor | None:
     seen = (x != 0).any(dim=-1).cummax(dim=1).values
     seen[:, -1] = True
     return ~seen
+
+
+def narrowed(x: Tensor) -> Tensor:
+    """x in autocast's precision where that is on: once, where each product would narrow it anew."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
 
 
 def sinusoidal_positions(steps: int, width: int) -> Tensor:

@@ -1,16 +1,16 @@
 """Four regime pathways side by side, and their mixture by the detector's gate."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from regimegym.common.regimes import N_REGIMES
 
 
 class RegimePathways(nn.Module):
-    """u_k = MLP_k(a), Linear-ReLU twice, for the four regimes in the order of `Regime`.
-
-    The four first layers are one matrix, the four second layers one batched product.
-    """
+    """u_k = MLP_k(a), Linear-ReLU twice, for the four regimes in the order of `Regime`."""
 
     def __init__(self, width: int, pathway_width: int) -> None:
         super().__init__()
@@ -21,16 +21,24 @@ class RegimePathways(nn.Module):
         for k in range(N_REGIMES):
             nn.init.kaiming_uniform_(self.second_weight.data[k], nonlinearity="relu")
 
-    def forward(self, a: Tensor) -> Tensor:
-        """u (4, B, T, pathway_width) of a (B, T, width): the regime comes first, as it is computed."""
-        hidden = torch.relu(self.first(a)).reshape(-1, N_REGIMES, self.pathway_width).transpose(0, 1)
-        out = torch.relu(torch.baddbmm(self.second_bias, hidden, self.second_weight.transpose(1, 2)))
-        return out.reshape(N_REGIMES, *a.shape[:-1], self.pathway_width)
+    def forward(self, a: Tensor) -> list[Tensor]:
+        """The four u_k (B, T, pathway_width) of a (B, T, width).
+
+        One pathway after the other: batched products would read the first layers' outputs with gaps between
+        them, and in bf16 that means to copy them first.
+        """
+        layers = zip(
+            self.first.weight.chunk(N_REGIMES), self.first.bias.chunk(N_REGIMES),
+            self.second_weight.unbind(), self.second_bias.unbind(), strict=True,
+        )  # fmt: skip
+        return [_relu_linear(_relu_linear(a, w1, b1), w2, b2.squeeze(0)) for w1, b1, w2, b2 in layers]
 
 
-def mix(gate: Tensor, pathways: Tensor) -> Tensor:
-    """Mixture c = Σ_k g_k u_k: gate (B, T, 4) and pathways (4, B, T, D) give (B, T, D).
+def mix(gate: Tensor, pathways: Sequence[Tensor]) -> Tensor:
+    """Mixture c = Σ_k g_k u_k: gate (B, T, 4) and four pathways (B, T, D) give (B, T, D)."""
+    parts = [g * u for g, u in zip(gate.to(pathways[0].dtype).split(1, dim=-1), pathways, strict=True)]
+    return parts[0] + parts[1] + parts[2] + parts[3]
 
-    A product and a sum: einsum would call one tiny matrix product per bar.
-    """
-    return (gate.movedim(-1, 0).unsqueeze(-1) * pathways).sum(dim=0)
+
+def _relu_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return functional.linear(x, weight, bias).relu_()

@@ -1,12 +1,18 @@
 """EnhancedQNetwork: an encoder of the market and heads over the account."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from regimegym.agents.networks.dueling import AfterstateHeads, DuelingHeads, lower_tail
-from regimegym.agents.networks.encoder import Encoder, build_encoder
+from regimegym.agents.networks.encoder import Encoder, RegimeEncoder, build_encoder
+from regimegym.agents.networks.folded import FoldedEncoder, Stretch
 from regimegym.agents.networks.settings import NetworkSettings
 from regimegym.agents.networks.tabled import FoldedValues, TabledValues, Values
+
+TOGETHER = 64  # windows per forward pass; what a full network holds between its layers stays in the cache
+Along = Callable[[Stretch], tuple[Tensor, Tensor]]
 
 
 class QNetwork(nn.Module):
@@ -23,6 +29,23 @@ class QNetwork(nn.Module):
         """h (B, H) and regime logits (B, 4) of windows (B, T, F)."""
         raise NotImplementedError
 
+    def hidden(self, market: Tensor) -> Tensor:
+        """h (B, H) alone of windows (B, T, F)."""
+        return self.encode(market)[0]
+
+    def along(self) -> Along:
+        """`encode` of the n windows of a stretch, h (n, H) and logits (n, 4), with the weights as they are now.
+
+        Only of an evaluating network, and without gradients.
+        """
+        return self._window_by_window
+
+    @torch.no_grad()
+    def _window_by_window(self, stretch: Stretch) -> tuple[Tensor, Tensor]:
+        n = len(stretch.padding)
+        parts = [self.encode(stretch.windows(i, min(i + TOGETHER, n))) for i in range(0, n, TOGETHER)]
+        return torch.cat([h for h, _ in parts]), torch.cat([logits for _, logits in parts])
+
     def quantiles(self, h: Tensor, account: Tensor) -> Tensor:
         """Quantiles of the return (B, A, N) of encodings (B, H) and account blocks (B, K)."""
         raise NotImplementedError
@@ -34,6 +57,10 @@ class QNetwork(nn.Module):
     def q(self, h: Tensor, account: Tensor) -> Tensor:
         """Q (B, A) of encodings (B, H) and account blocks (B, K)."""
         return self.risk(self.quantiles(h, account))
+
+    def best(self, h: Tensor, account: Tensor) -> Tensor:
+        """Actions (B,) int64 of the highest Q; arguments as for `q`."""
+        return self.q(h, account).argmax(dim=-1)
 
     def over(self, hidden: Tensor) -> Values:
         """Q of the bars whose encodings (R, H) these are, with the weights as they are now."""
@@ -62,6 +89,14 @@ class EnhancedQNetwork(QNetwork):
         encoding = self.encoder(market)
         return encoding.hidden, encoding.regime_logits
 
+    def hidden(self, market: Tensor) -> Tensor:
+        """See QNetwork.hidden."""
+        return self.encoder.hidden(market)
+
+    def along(self) -> Along:
+        """See QNetwork.along."""
+        return FoldedEncoder(self.encoder) if isinstance(self.encoder, RegimeEncoder) else super().along()
+
     def quantiles(self, h: Tensor, account: Tensor) -> Tensor:
         """Quantiles of the return (B, A, N) of encodings (B, H) and account blocks (B, K)."""
         return self.heads(h, account)
@@ -69,6 +104,12 @@ class EnhancedQNetwork(QNetwork):
     def risk(self, quantiles: Tensor) -> Tensor:
         """Q (…, A) of quantiles of the return (…, A, N): their mean, or that of their lower tail."""
         return lower_tail(quantiles, self.cvar_level)
+
+    def best(self, h: Tensor, account: Tensor) -> Tensor:
+        """See QNetwork.best."""
+        if isinstance(self.heads, DuelingHeads) and self.heads.shape[1] == 1:
+            return self.heads.best(h, account)
+        return super().best(h, account)
 
     def over(self, hidden: Tensor) -> Values:
         """See QNetwork.over."""

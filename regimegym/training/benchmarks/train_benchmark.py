@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -33,6 +33,7 @@ FORMAT = 1
 PEER = "gym-trading-env"
 FULL = NetworkSettings(feature_width=128, pathway_width=64, memory_width=64, detector_width=64, head_width=32)
 MLP = NetworkSettings(kind="mlp", feature_width=64, memory_width=64, head_width=32)
+PLAIN = replace(MLP, dropout=0.0)  # as SB3's: two layers of 64, nothing dropped, nothing learned beside Q
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ class TrainBenchmark:
     """What one run measured; CPU-seconds of the process, medians over `repeats` where there are several.
 
     Attributes:
-        ours, peer: CPU-seconds of the two trainings; `peer` None where it is missing, and why.
+        ours, peer: CPU-seconds of the two trainings, ours without dropout and loss on the regime, as the peer's;
+            `peer` None where it is missing, and why.
+        whole: CPU-seconds of ours with both.
         float32, bf16: CPU-seconds of a gradient step of the full network.
         agreement: share of bars on which both precisions of a trained network choose alike.
         cached: CPU-seconds per bar of a rollout, its table of encodings included.
@@ -77,6 +80,7 @@ class TrainBenchmark:
     repeats: int
     sizes: TrainSizes
     ours: float
+    whole: float
     peer: float | None
     peer_state: str
     float32: float
@@ -106,11 +110,12 @@ def benchmark_train(
     started = datetime.now(UTC)
     torch.set_num_threads(1)
     version = peer_version(PEER)
-    ours, theirs = [], []
-    _learn_ours(TrainSizes(steps=600, learning_starts=200))  # kernels compile
+    ours, whole, theirs = [], [], []
+    _learn_ours(TrainSizes(steps=600, learning_starts=200), MLP)  # kernels compile
     for i in range(repeats):
         on_progress(f"{sizes.steps:,} steps of training, round {i + 1} of {repeats}")
-        ours.append(_learn_ours(sizes))
+        ours.append(_learn_ours(sizes, PLAIN, regime_loss_weight=0.0))
+        whole.append(_learn_ours(sizes, MLP))
         if version is not None:
             theirs.append(_learn_theirs(sizes))
     on_progress("float32 and bf16")
@@ -123,6 +128,7 @@ def benchmark_train(
         repeats,
         sizes,
         ours=float(np.median(ours)),
+        whole=float(np.median(whole)),
         peer=float(np.median(theirs)) if theirs else None,
         peer_state=version or NOT_INSTALLED,
         float32=float32,
@@ -140,7 +146,7 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
-def _learn_ours(sizes: TrainSizes) -> float:
+def _learn_ours(sizes: TrainSizes, network: NetworkSettings, **more: float) -> float:
     market = Sizes()
     settings = EnvSettings(episode=EpisodeSettings(window=market.window))
     env = TradingVecEnv(16, random_tape(market.n_bars, market.n_features), settings)
@@ -149,8 +155,9 @@ def _learn_ours(sizes: TrainSizes) -> float:
         learning_starts=sizes.learning_starts,
         updates_per_bar=1 / sizes.every,
         batch_size=sizes.batch,
+        **more,  # type: ignore[arg-type]
     )
-    model = build_agent(agent, env, MLP, RANDOM_SEED)
+    model = build_agent(agent, env, network, RANDOM_SEED)
     return _seconds(lambda: model.learn(sizes.steps))
 
 

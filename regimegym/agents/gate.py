@@ -8,7 +8,10 @@ import numpy as np
 
 from regimegym.common.actions import Action
 from regimegym.common.policy import Decision, Observations, Policy
+from regimegym.envs.observation import ACCOUNT_FIELDS
 from regimegym.envs.settings import ActionSettings
+
+EXPOSURE = ACCOUNT_FIELDS.index("exposure")
 
 
 def gate_statistic(log_returns: np.ndarray) -> float:
@@ -51,7 +54,10 @@ def flat_action(action: ActionSettings) -> int | float | None:
 
 
 class FlatPolicy:
-    """A policy behind a closed gate: it never trades, whatever it is shown.
+    """A policy behind a closed gate: it opens nothing, and closes what it finds open.
+
+    In a walk-forward, and at work, the account may hold what another model bought; to keep it would be that
+    model's trade going on.
 
     Args:
         action: what `flat_action` says of the environment.
@@ -64,10 +70,11 @@ class FlatPolicy:
         self, observations: Observations, state: Any = None, episode_starts: np.ndarray | None = None
     ) -> tuple[Decision, Any]:
         """See common.policy.Policy."""
-        n = len(observations["account"])
+        held = observations["account"][:, EXPOSURE] != 0.0
+        target = np.where(held, 0.0, np.nan) if held.any() else None
         if isinstance(self._action, float):
-            return Decision(np.full((n, 1), self._action)), None
-        return Decision(np.full(n, self._action, np.int64)), None
+            return Decision(np.full((len(held), 1), self._action), target=target), None
+        return Decision(np.full(len(held), self._action, np.int64), target=target), None
 
     def on_tape(self, tape: Any, start: int, stop: int) -> Policy:
         """The same: it looks at nothing."""

@@ -70,10 +70,7 @@ def _measure(options: argparse.Namespace, told: Callable[[str], None]) -> tuple[
         sweeps = benchmark_sweep(options.repeats, on_progress=told)
         return sweeps, sweep_table(sweeps)
     if options.benchmark == "curriculum":
-        from regimegym.training.benchmarks.curriculum_benchmark import benchmark_curriculum, curriculum_table
-
-        staged = benchmark_curriculum(options.seeds, options.bars, options.jobs, on_progress=told)
-        return staged, curriculum_table(staged)
+        return _measure_curricula(options, told)
     if options.benchmark == "evaluate":
         from regimegym.training.benchmarks.evaluate_benchmark import benchmark_evaluate, evaluate_table
 
@@ -102,12 +99,8 @@ def _measure_worlds(options: argparse.Namespace, told: Callable[[str], None]) ->
     from regimegym.training.benchmarks.world_learners import DEFAULT_LEARNERS, LEARNERS, WorldRun
     from regimegym.training.benchmarks.world_table import world_table
 
-    worlds = options.world.split(",") if options.world else list(LEARNING_WORLDS)
-    learners = options.learner.split(",") if options.learner else list(DEFAULT_LEARNERS)
-    for world in worlds:
-        check_choice("--world", world, LEARNING_WORLDS)
-    for learner in learners:
-        check_choice("--learner", learner, tuple(LEARNERS))
+    worlds = _chosen(options, "world", tuple(LEARNING_WORLDS))
+    learners = _chosen(options, "learner", tuple(LEARNERS)) if options.learner else tuple(DEFAULT_LEARNERS)
 
     def on_run(run: WorldRun, done: int, all_runs: int) -> None:
         told(f"{done} of {all_runs}: {run.learner} on {run.world}, seed {run.random_seed}: {run.gated_share:.3f}")
@@ -126,6 +119,37 @@ def _measure_worlds(options: argparse.Namespace, told: Callable[[str], None]) ->
     return worlds_found, world_table(worlds_found)
 
 
+def _measure_curricula(options: argparse.Namespace, told: Callable[[str], None]) -> tuple[Any, RenderableType]:
+    """Learners with and without stages."""
+    from regimegym.training.benchmarks.curriculum_benchmark import (
+        LEARNERS,
+        MARKETS,
+        benchmark_curriculum,
+        curriculum_table,
+    )
+    from regimegym.training.benchmarks.curriculum_run import CURRICULA
+
+    staged = benchmark_curriculum(
+        options.seeds,
+        options.bars,
+        options.jobs,
+        markets=_chosen(options, "market", tuple(MARKETS)),
+        learners=_chosen(options, "learner", tuple(LEARNERS)),
+        curricula=_chosen(options, "curriculum", tuple(CURRICULA)),
+        on_progress=told,
+    )
+    return staged, curriculum_table(staged)
+
+
+def _chosen(options: argparse.Namespace, option: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The names given behind --`option`, or all that are known. Raises ConfigError."""
+    given = getattr(options, option)
+    names = tuple(given.split(",")) if given else known
+    for name in names:
+        check_choice(f"--{option}", name, known)
+    return names
+
+
 def _options(words: list[str]) -> argparse.Namespace:
     parser = Parser("bench", __doc__.partition(": ")[2])
     parser.add_argument("benchmark", nargs="?", default="envs", help=f"one of {', '.join(BENCHMARKS)} (default envs)")
@@ -140,6 +164,9 @@ def _options(words: list[str]) -> argparse.Namespace:
     worlds.add_argument("--bars", type=int, default=64_000, help="environment steps of each run (64000)")
     worlds.add_argument("--budget", type=float, metavar="SECONDS", help="CPU-seconds of learning instead of --bars")
     worlds.add_argument("--jobs", type=int, default=1, help="processes side by side (1)")
+    curricula = parser.add_argument_group("curriculum", "with and without stages; --learner, --seeds, --bars, --jobs")
+    curricula.add_argument("--market", metavar="NAMES", help="comma-separated: synthetic, regime (both)")
+    curricula.add_argument("--curriculum", metavar="NAMES", help="comma-separated; a wrong name lists them (all)")
     supervised = parser.add_argument_group(
         "supervised", "which predictors; docs/predictors.md; --budget is of one fit (60)"
     )

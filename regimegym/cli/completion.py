@@ -6,7 +6,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.bash_completion import BashCompletion
 from hydra._internal.utils import create_config_search_path
 
-from regimegym.cli import jobs
+from regimegym.cli import launchers
 from regimegym.cli.arguments import Parser
 from regimegym.cli.config_messages import CONF
 from regimegym.common.checks import check_choice
@@ -52,7 +52,7 @@ def completions(line: str) -> list[str]:
         return sorted(f"{name} " for name in COMMANDS if name.startswith(begun))
     if not (CONF / f"{words[1]}.yaml").is_file():
         return []  # the shell then completes files
-    jobs.register()
+    launchers.register()
     loader = ConfigLoaderImpl(create_config_search_path("pkg://regimegym.conf"))
     last = "" if is_new else words[-1]
     flags = [word for word in ("-m", "--help", "--cfg") if last and word.startswith(last)]

@@ -45,12 +45,10 @@ def run(words: list[str]) -> None:
     """
     options, overrides, feature = _options(words)
     # Everything heavy is imported once the arguments are known to be right.
-    from hydra import compose, initialize_config_module
-
     from regimegym.features.own import own_function
+    from regimegym.training.compose import compose_config
 
-    with initialize_config_module("regimegym.conf", version_base="1.3"):
-        config = compose("train", overrides=overrides)
+    config = compose_config("train", overrides)
     find_own_modules()
     compute = None if feature is None else own_function(feature, "feature")
     report, bars = _audit(config, options, compute, feature)

@@ -16,6 +16,7 @@ from regimegym.common.plain import plain
 if TYPE_CHECKING:
     from regimegym.features.quality.report import FileReport
 
+SETTINGS = ("timezone", "dialect", "symbol", "columns")  # of conf/data/file.yaml, that are flags here
 BESIDE = Path()  # stands for `--fix` without a name
 
 
@@ -58,7 +59,7 @@ def raise_where_broken(reports: Sequence["FileReport"]) -> None:
         return
     count = sum(finding.count for report in broken for finding in report.violations)
     names = [f"{report.file}: {', '.join(finding.rule for finding in report.violations)}" for report in broken]
-    readable = next((report.file for report in broken if report.n_bars), None)
+    repairable = next((report.file for report in broken if report.n_bars - report.n_bad > 1), None)
     which = broken[0].file if len(reports) == 1 else f"{len(broken)} of {len(reports)} files"
     raise DataError(
         "broken-contract",
@@ -66,8 +67,8 @@ def raise_where_broken(reports: Sequence["FileReport"]) -> None:
         place=names,
         found=f"{count:,} violation{'s' if count > 1 else ''}",
         help=()
-        if readable is None
-        else ("write a repaired copy, with a list of every change:", f"regime-gym data check {readable} --fix"),
+        if repairable is None
+        else ("write a repaired copy, with a list of every change:", f"regime-gym data check {repairable} --fix"),
     )
 
 
@@ -102,6 +103,7 @@ def _write_json(reports: Sequence["FileReport"], path: Path, console: Console) -
 
 def _options(words: list[str]) -> argparse.Namespace:
     parser = Parser("data check", __doc__.partition(": ")[2])
+    parser.epilog = "data.dialect=…, data.timezone=…, data.symbol=… and data.columns=… are understood as in a training."
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="CSV or Parquet")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write everything that was found to OUT")
     parser.add_argument(
@@ -119,7 +121,7 @@ def _options(words: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--columns", type=_columns, metavar="OURS=THEIRS,…", help="names of columns: close=Last,timestamp=When"
     )
-    options = parser.parse_args(words)
+    options = parser.parse_args([flag for word in words for flag in _as_flags(word)])
     if options.fix is not None and options.fix != BESIDE and len(options.files) > 1:
         raise ConfigError(
             "one-file-only",
@@ -129,6 +131,19 @@ def _options(words: list[str]) -> argparse.Namespace:
     if options.json is not None and options.json.is_dir():
         raise ConfigError("not-a-file", f"'--json' must be a file, got the folder {options.json}")
     return options
+
+
+def _as_flags(word: str) -> list[str]:
+    """`data.dialect=decimal_comma`, as `regime-gym train` takes it, as the flag of this command."""
+    setting, sign, value = word.partition("=")
+    name = setting.removeprefix("data.")
+    if not sign or name == setting or name not in (*SETTINGS, "path"):
+        return [word]
+    if name == "path":
+        return [value]
+    if name == "columns":
+        value = ",".join(pair.strip().replace(": ", "=", 1) for pair in value.strip("{} ").split(","))
+    return [f"--{name}", value]
 
 
 def _columns(text: str) -> dict[str, str]:

@@ -4,7 +4,6 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from regimegym.cli.application import run_application
-from regimegym.training.reevaluation import evaluate_run
 
 
 def run(words: list[str]) -> None:
@@ -13,4 +12,6 @@ def run(words: list[str]) -> None:
 
 
 def _task(config: DictConfig) -> None:
+    from regimegym.training.reevaluation import evaluate_run
+
     evaluate_run(config, list(HydraConfig.get().overrides.task))

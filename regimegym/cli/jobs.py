@@ -1,11 +1,11 @@
-"""Many runs from one command line (`-m`): where they run, and what became of each.
+"""Many runs from one command line (`-m`): what becomes of each, and how they are gone on with.
 
-Jobs run one after the other (hydra/launcher=basic), side by side on this machine (joblib), or on a
-cluster (ray). A job that fails does not end the others; all that failed are listed at the end.
+A job that fails does not end the others; all that failed are listed at the end. Where jobs run, a
+launcher says (cli/launchers.py).
 """
 
 import contextlib
-import os
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -13,24 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
-from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 from regimegym.cli.config_messages import config_error_from_hydra
 from regimegym.common.errors import RegimeGymError, RunError
 from regimegym.training.compose import hydra_set_aside
-from regimegym.training.sweeps.cluster import cluster
-from regimegym.training.sweeps.optional import import_ray
 
 # Hydra takes plugins by names below this package only; a second top-level package would be much for two classes.
 PLACE = "hydra_plugins.regimegym"
 SWEEPER = "hydra/sweeper=jobs"  # the word that chooses JobSweeper
+PLACE_WORD, RUN_WORD = "hydra.sweep.dir=", "run_dir="
+
+
+class JobsStopped(KeyboardInterrupt):
+    """Somebody stopped a command of many jobs; what they have is saved, and the message says how to go on."""
+
+    exit_code = 0  # it did what it was asked to
 
 
 @dataclass(frozen=True)
@@ -62,29 +63,41 @@ class JobResult:
         return f"job {self.number} ({' '.join(self.overrides)}): {said}"
 
 
-def guarded(task: Callable[[DictConfig], float | None], words: Sequence[str]) -> TaskFunction:
-    """`task` as a job: a failure becomes its result, and away from the terminal its words go to a file."""
+@dataclass(frozen=True)
+class GuardedJob:
+    """A task as a job: a failure becomes its result, and away from the terminal its words go to a file.
 
-    def job(config: DictConfig) -> JobResult:
+    Args:
+        task: a function at module level, as jobs are sent to other processes.
+        words: of the command line, the command first.
+    """
+
+    task: Callable[[DictConfig], float | None]
+    words: Sequence[str]
+
+    def own(self, overrides: Sequence[str]) -> tuple[str, ...]:
+        """Those of a job's overrides that tell it from the other jobs."""
+        return tuple(word for word in overrides if word not in self.words and not word.startswith("hydra"))
+
+    def __call__(self, config: DictConfig) -> JobResult:
         """The task, whatever becomes of it."""
         hydra = HydraConfig.get()
-        own = (int(hydra.job.num), tuple(word for word in hydra.overrides.task if word not in words))
+        own = (int(hydra.job.num), self.own(hydra.overrides.task))
         is_here = hydra.runtime.choices["hydra/launcher"] == "basic"
         with contextlib.nullcontext() if is_here else _told_to(Path(hydra.sweep.dir) / "logs" / f"{own[0]}.txt"):
             try:
-                return JobResult(*own, task(config))
+                return JobResult(*own, self.task(config))
             except Exception as failure:  # one broken job is not the end of the others
                 with hydra_set_aside():
-                    mistake = config_error_from_hydra(failure, list(words))
+                    mistake = config_error_from_hydra(failure, list(self.words))
                 return JobResult(*own, None, mistake, "" if mistake else traceback.format_exc())
-
-    return job
 
 
 class JobSweeper(Sweeper):
-    """Hydra's sweeper of grids and lists, which keeps what the jobs returned."""
+    """Hydra's sweeper of grids and lists, which keeps what the jobs returned, and their folder."""
 
     returned: ClassVar[list[JobResult]] = []
+    folder: ClassVar[str | None] = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
@@ -92,6 +105,7 @@ class JobSweeper(Sweeper):
         from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
         self._basic = BasicSweeper(max_batch_size=None)
+        JobSweeper.folder = str(config.hydra.sweep.dir)
         self._basic.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> Any:
@@ -101,58 +115,6 @@ class JobSweeper(Sweeper):
         return batches
 
 
-class RayLauncher(Launcher):
-    """Runs jobs as ray tasks, on a cluster of its own on this machine or on the one at `address`.
-
-    Args:
-        address: of a running cluster, or `auto`; None: a local one that ends with the command.
-        cpus_per_job: that a job holds.
-    """
-
-    def __init__(self, address: str | None = None, cpus_per_job: float = 1.0) -> None:
-        self.address = address
-        self.cpus_per_job = cpus_per_job
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Called by Hydra before `launch`."""
-        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
-
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run all jobs and wait; a worker that dies makes its own job fail, and no other."""
-        setup_globals()
-        ray = import_ray()
-        with cluster(self.address):
-            task = ray.remote(num_cpus=self.cpus_per_job, max_retries=0)(_run_on_cluster)
-            begun = [
-                task.remote(initial_job_idx + i, list(overrides), self.hydra_context, self.config, self.task_function)
-                for i, overrides in enumerate(job_overrides)
-            ]
-            return [
-                self._result(ray, future, initial_job_idx + i, overrides)
-                for i, (future, overrides) in enumerate(zip(begun, job_overrides, strict=True))
-            ]
-
-    def _result(self, ray: Any, future: Any, number: int, overrides: Sequence[str]) -> JobReturn:
-        try:
-            return ray.get(future)
-        except ray.exceptions.RayError as error:
-            found = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
-            first = str(error).strip().splitlines()[0]
-            found.return_value = JobResult(
-                number, tuple(overrides), mistake=RunError("worker-died", f"the job's process ended: {first}")
-            )
-            return found
-
-
-@dataclass
-class RayLauncherConf:
-    """hydra.launcher of hydra/launcher=ray."""
-
-    _target_: str = f"{PLACE}.RayLauncher"
-    address: str | None = None
-    cpus_per_job: float = 1.0
-
-
 @dataclass
 class JobSweeperConf:
     """hydra.sweeper of every `-m`."""
@@ -160,18 +122,23 @@ class JobSweeperConf:
     _target_: str = f"{PLACE}.JobSweeper"
 
 
-def register() -> None:
-    """Make JobSweeper and RayLauncher known to Hydra."""
-    for plugin in (JobSweeper, RayLauncher):
-        Plugins.instance().register(plugin)
-        Plugins.instance().class_name_to_class[f"{PLACE}.{plugin.__name__}"] = plugin
-    store = ConfigStore.instance()
-    store.store(group="hydra/launcher", name="ray", node=RayLauncherConf, provider="regimegym")
-    store.store(group="hydra/sweeper", name="jobs", node=JobSweeperConf, provider="regimegym")
+def place_words(words: Sequence[str]) -> list[str]:
+    """What keeps Hydra's own files of `-m` with the runs where their folder is given."""
+    given = [word for word in words if word.startswith(RUN_WORD)]
+    if not given or any(word.startswith(PLACE_WORD) for word in words):
+        return []
+    return [PLACE_WORD + given[-1].removeprefix(RUN_WORD)]
 
 
-def close(returned: Sequence[JobResult]) -> None:
-    """Say what became of every job.
+def again(words: Sequence[str]) -> str:
+    """The command that goes on with the jobs of `words`, the command first."""
+    has_place = any(word.startswith(RUN_WORD) for word in words)
+    place = [] if has_place or JobSweeper.folder is None else [RUN_WORD + JobSweeper.folder]
+    return shlex.join(["regime-gym", *words, *place])
+
+
+def close(returned: Sequence[JobResult], words: Sequence[str]) -> None:
+    """Say what became of every job of the command line `words`.
 
     Raises:
         RegimeGymError: the mistake itself where all jobs made the same, else `failed-jobs` with a line each.
@@ -193,33 +160,11 @@ def close(returned: Sequence[JobResult]) -> None:
         f"{len(failures)} of {len(returned)} jobs failed",
         place=[job.line() for job in failures],
         kept=f"the other {len(returned) - len(failures)} are finished",
+        help=["what is missing, and nothing else, is run by", again(words)] if _may_go_on(failures) else [],
     )
     if None in mistakes:
         error.exit_code = 1  # a bug of ours
     raise error
-
-
-def _run_on_cluster(
-    number: int,
-    overrides: list[str],
-    hydra_context: HydraContext,
-    config: DictConfig,
-    task_function: TaskFunction,
-) -> JobReturn:
-    setup_globals()
-    os.chdir(config.hydra.runtime.cwd)
-    job = hydra_context.config_loader.load_sweep_config(config, overrides)
-    with open_dict(job):
-        job.hydra.job.id = f"{job.hydra.job.name}_{number}"
-        job.hydra.job.num = number
-    HydraConfig.instance().set_config(job)
-    return run_job(
-        hydra_context=hydra_context,
-        config=job,
-        task_function=task_function,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-    )
 
 
 @contextlib.contextmanager
@@ -227,3 +172,8 @@ def _told_to(log: Path) -> Iterator[None]:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         yield
+
+
+def _may_go_on(failures: Sequence[JobResult]) -> bool:
+    """Whether the same command can come to another end: not where all the mistakes are in it."""
+    return any(job.mistake is None or job.mistake.group in ("run", "machine") for job in failures)

@@ -1,5 +1,6 @@
 """The command `regime-gym`: picks the subcommand and turns every error into one clear message."""
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -52,6 +53,9 @@ def main(argv: list[str] | None = None) -> int:
     mean a bug of ours.
     """
     words = sys.argv[1:] if argv is None else list(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal or pipe without such letters ends no command
     console = Console(stderr=True, highlight=False)
     try:
         with notes_on_stderr():

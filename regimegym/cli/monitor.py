@@ -3,7 +3,6 @@
 from omegaconf import DictConfig
 
 from regimegym.cli.application import run_application
-from regimegym.training.watching import monitor_run
 
 
 def run(words: list[str]) -> None:
@@ -12,4 +11,6 @@ def run(words: list[str]) -> None:
 
 
 def _task(config: DictConfig) -> None:
+    from regimegym.training.watching import monitor_run
+
     monitor_run(config)

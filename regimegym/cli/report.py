@@ -4,8 +4,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from regimegym.cli.application import run_application
 from regimegym.common.errors import ConfigError
-from regimegym.training.comparison import compare_runs
-from regimegym.training.reporting import report_run
 
 
 def run(words: list[str]) -> None:
@@ -14,6 +12,9 @@ def run(words: list[str]) -> None:
 
 
 def _task(config: DictConfig) -> None:
+    from regimegym.training.comparison import compare_runs
+    from regimegym.training.reporting import report_run
+
     runs = OmegaConf.to_container(config.runs) if OmegaConf.is_config(config.runs) else config.runs
     if config.run is not None and not runs:
         report_run(str(config.run), config.walk_forward)

@@ -3,7 +3,6 @@
 from omegaconf import DictConfig
 
 from regimegym.cli.application import run_application
-from regimegym.training.model_at_work import print_signal
 
 JSON = "--json"
 
@@ -13,6 +12,8 @@ def run(words: list[str]) -> None:
 
     def task(config: DictConfig) -> None:
         """Print it."""
+        from regimegym.training.model_at_work import print_signal
+
         print_signal(config, as_json=JSON in words)
 
     run_application("signal", task, [word for word in words if word != JSON])

@@ -8,12 +8,6 @@ from omegaconf import DictConfig
 
 from regimegym.cli.application import run_application
 from regimegym.common.errors import ConfigError
-from regimegym.training.compose import compose_config
-from regimegym.training.preparation import Job
-from regimegym.training.rolling import check_no_sweep, is_rolling, resume_rolling, train_rolling
-from regimegym.training.sweeps.best import optimised_words
-from regimegym.training.trainer import resume, train
-from regimegym.training.wiring import trusted_names
 
 
 def run(words: list[str]) -> None:
@@ -22,6 +16,14 @@ def run(words: list[str]) -> None:
 
 
 def _task(config: DictConfig) -> float:
+    from regimegym.training.compose import compose_config
+    from regimegym.training.job import train_job
+    from regimegym.training.preparation import Job
+    from regimegym.training.rolling import check_no_sweep, is_rolling, resume_rolling, train_rolling
+    from regimegym.training.sweeps.best import optimised_words
+    from regimegym.training.trainer import resume, train
+    from regimegym.training.wiring import trusted_names
+
     composed = HydraConfig.get()
     job = None
     if composed.mode == RunMode.MULTIRUN:
@@ -33,7 +35,7 @@ def _task(config: DictConfig) -> float:
         check_no_sweep(job)
         return train_rolling(config, overrides)
     if config.resume is None:
-        return train(config, overrides, job)
+        return train(config, overrides) if job is None else train_job(config, overrides, job)
     others = [word for word in overrides if not word.startswith(("resume=", "trust="))]
     if others or job is not None:
         raise ConfigError(

@@ -5,8 +5,6 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from regimegym.cli.application import run_application
-from regimegym.training.rolling import check_no_sweep, resume_rolling, train_rolling
-from regimegym.training.wiring import trusted_names
 
 WINDOWS = "rolling=walk_forward"
 
@@ -18,6 +16,9 @@ def run(words: list[str]) -> None:
 
 
 def _task(config: DictConfig) -> float:
+    from regimegym.training.rolling import check_no_sweep, resume_rolling, train_rolling
+    from regimegym.training.wiring import trusted_names
+
     composed = HydraConfig.get()
     check_no_sweep(composed.job.num if composed.mode == RunMode.MULTIRUN else None)
     if config.resume is not None:

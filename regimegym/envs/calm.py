@@ -239,10 +239,10 @@ def _step_calm(
     """
     if not is_calm(rules[0]):
         return -1
-    if accounts.ctypes.data != next_accounts.ctypes.data:
-        next_accounts[:], next_ring[:] = accounts, ring
     room = carray(stack_room(ROOM_SIZE), (N_ROOM, BLOCK), np.float64)
     held, noted = dense_rows(next_accounts), dense_rows(results)
+    if accounts.ctypes.data != next_accounts.ctypes.data:
+        _copy(dense_rows(accounts), held, ring, next_ring)
     n_left = 0
     for first in range(0, len(rows), BLOCK):
         n = min(BLOCK, len(rows) - first)
@@ -252,6 +252,17 @@ def _step_calm(
         n_left = _leave(held, next_ring, room, left, n_left, first, n)
         _store(room, held, noted, first, n)
     return n_left
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def _copy(accounts: np.ndarray, held: np.ndarray, ring: np.ndarray, next_ring: np.ndarray) -> None:
+    """Accounts and rings as they were, by loops: assignments of whole arrays take five seconds to compile."""
+    for field in range(N_STATE):
+        for i in range(len(ring)):
+            held[field, unsigned(i)] = accounts[field, unsigned(i)]
+    for i in range(len(ring)):
+        for slot in range(ring.shape[1]):
+            next_ring[unsigned(i), unsigned(slot)] = ring[unsigned(i), unsigned(slot)]
 
 
 @njit(cache=True, error_model="numpy", inline="always")

@@ -93,11 +93,10 @@ def report_step(
     row, regime = integers
     terminated, truncated, traded = flags
     n = len(references)
-    reward[:] = results[REWARD]
-    log_return[:] = results[LOG_RETURN]
-    equity[:] = values[EQUITY]
-    exposure[:] = values[EXPOSURE]
-    row[:] = references
+    for i in range(n):  # by loops: assignments of arrays take seconds to compile
+        reward[i], log_return[i] = results[REWARD, i], results[LOG_RETURN, i]
+        equity[i], exposure[i] = values[EQUITY, i], values[EXPOSURE, i]
+        row[i] = references[i]
     if len(bars) > n_rows:
         for i in range(n):
             row[i] %= n_rows

@@ -38,6 +38,7 @@ from regimegym.envs.reset_options import NO_OPTIONS, ResetOptions
 from regimegym.envs.stages import check_same_rows, check_unchanged
 from regimegym.features.portfolio_tape import PortfolioTape
 from regimegym.features.splits import RowRange
+from regimegym.features.windows import write_window
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,7 +279,7 @@ class PortfolioBatch:
     ) -> None:
         """Step `accounts` in place."""
         values, legs = accounts.values, accounts.legs
-        portfolio_kernel(self.bars, terms.rules, rows, targets, values, legs, values, legs, result.values, result.fills)
+        portfolio_kernel(self.bars, terms.rules, rows, targets, values, legs, result.values, result.fills)
 
     def _advance_each(self) -> None:
         """Step the accounts of each stage, with their twins, by themselves."""
@@ -336,13 +337,9 @@ def write_portfolio_windows(features: np.ndarray, segment_start: np.ndarray, row
 
     Rows before the segment are zeros.
     """
-    length = out.shape[2]
     for i in range(out.shape[0]):
-        row = rows[i]
-        missing = max(0, length - 1 - (row - segment_start[row]))
         for j in range(out.shape[1]):
-            out[i, j, :missing] = 0.0
-            out[i, j, missing:] = features[j, row + 1 - length + missing : row + 1]
+            write_window(out[i, j], 0, features[j], segment_start[rows[i]], rows[i], out.shape[2])
 
 
 @njit(cache=True, error_model="numpy")

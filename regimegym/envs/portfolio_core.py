@@ -114,10 +114,8 @@ def step_portfolio_batch(
         raise RegimeGymError("bad-target", f"the target of account {i} for asset {j} is {targets[i, j]}")
     result = new_portfolio_result(accounts) if out is None else out
     following = result.accounts
-    portfolio_kernel(
-        bars, rules, rows, targets, accounts.values, accounts.legs,
-        following.values, following.legs, result.values, result.fills,
-    )  # fmt: skip
+    following.values[:], following.legs[:] = accounts.values, accounts.legs
+    portfolio_kernel(bars, rules, rows, targets, following.values, following.legs, result.values, result.fills)
     return result
 
 
@@ -129,19 +127,15 @@ def portfolio_kernel(
     targets: np.ndarray,
     values: np.ndarray,
     legs: np.ndarray,
-    next_values: np.ndarray,
-    next_legs: np.ndarray,
     results: np.ndarray,
     fills: np.ndarray,
 ) -> None:
-    """The compiled loop of step_portfolio_batch, without its checks; results may overwrite what is read."""
+    """The compiled loop of step_portfolio_batch, without its checks; `values` and `legs` are changed in place."""
     scratch = np.empty((SCRATCH_ROWS, targets.shape[1]))
     results[:] = 0.0
-    next_values[:] = values
-    next_legs[:] = legs
     for i in range(len(rows)):
-        if next_values[DONE, i] == 0:
-            _step_account(bars, rules[0], rows[i], targets[i], next_values, next_legs, results, fills, i, scratch)
+        if values[DONE, i] == 0:
+            _step_account(bars, rules[0], rows[i], targets[i], values, legs, results, fills, i, scratch)
 
 
 # --- the step of one account ----------------------------------------------------------------------

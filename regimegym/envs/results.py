@@ -1,13 +1,15 @@
 """What one step of N accounts produced: rewards, costs by kind, and every fill."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from regimegym.envs.state import ACCOUNT_ROWS, Accounts, field_rows
 
-# Why something filled.
-ORDER, GAP, TRIGGER, MARGIN, STOP_LOSS, TAKE_PROFIT = range(6)
+# Why something filled. No Python numbers: the fills would be compiled anew for each, as for a literal.
+REASONS: list[Any] = list(np.arange(6))
+ORDER, GAP, TRIGGER, MARGIN, STOP_LOSS, TAKE_PROFIT = REASONS
 FILL_REASONS = ("order", "gap", "trigger", "margin", "stop_loss", "take_profit")
 LIQUIDATIONS = (GAP, TRIGGER, MARGIN)  # the others are orders of the policy, or its protective exits
 MAX_FILLS = 3  # `cash` sizing closes and opens; an exit or a liquidation may follow

@@ -16,7 +16,7 @@ from regimegym.agents.decision.roles import ActionRoles
 from regimegym.common.checks import check_at_least
 from regimegym.common.errors import DataError, ModelError
 from regimegym.common.regimes import REGIMES
-from regimegym.evaluate.intervals import Interval, resampled_moments
+from regimegym.evaluate.intervals import Interval, resampled_moments, wilson_bounds
 from regimegym.evaluate.statistics import quantile_bounds, standard_error
 
 BINS = 10
@@ -99,13 +99,9 @@ def reliability(probability: np.ndarray, happened: np.ndarray, n_bins: int = BIN
     n = counts[used]
     stated = np.bincount(places, probability, n_bins)[used] / n
     seen = np.bincount(places, happened.astype(np.float64), n_bins)[used] / n
-    z = float(ndtri(0.975))
-    centre = (seen + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(seen * (1 - seen) / n + z**2 / (4 * n**2))
+    low, high = wilson_bounds(seen, n)
     brier = float(np.mean((probability - happened) ** 2)) if len(probability) else NAN
-    return Reliability(
-        stated, seen, centre - half, centre + half, n, calibration_error(probability, happened, n_bins), brier
-    )
+    return Reliability(stated, seen, low, high, n, calibration_error(probability, happened, n_bins), brier)
 
 
 def regime_reliability(probabilities: np.ndarray, truth: np.ndarray, n_bins: int = BINS) -> dict[str, Reliability]:

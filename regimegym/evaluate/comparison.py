@@ -5,16 +5,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from regimegym.common.errors import DataError
+from regimegym.common.errors import DataError, MachineError
 from regimegym.common.plain import plain
 from regimegym.evaluate.ab_test import compare_agents, holm, path_p
 from regimegym.evaluate.intervals import IntervalSettings, log_return_intervals
+from regimegym.evaluate.overfitting import backtest_overfitting, superior_predictive_ability
 from regimegym.evaluate.report_statistics import EVIDENCE_GROUPS, LEAST_SCENARIOS, UNSEEN, agent_scores
 from regimegym.evaluate.trajectory import downsample
 
 FORMAT_VERSION = 1
 LEAST_BARS = 20
 RESAMPLES = 1000
+PARTITIONS = 16  # blocks of the cross-validation; every half of them is once the sample
 IDENTITY = ("symbol", "start_ms", "end_ms", "n_bars", "cost_multiple", "delay")
 
 
@@ -85,11 +87,35 @@ def comparison_content(
                 names[1:], above, p_values, holm(np.array(p_values)).tolist(), strict=True
             )
         ],
+        "selection": _selection(log_returns[:-1], log_returns[-1], length, generator),
         "scenarios": _scenarios(runs, generator),
         "series_t": times[shown] // 1_000_000,
         "equity": {name: equity[shown].round(6) for name, equity in zip(names, [*equities, held], strict=True)},
     }
     return plain(content)
+
+
+def _selection(
+    log_returns: np.ndarray, held: np.ndarray, block_length: float, generator: np.random.Generator
+) -> dict[str, float | bool | None]:
+    """What choosing the best of these runs is worth: overfitting by cross-validation, and SPA against buy and hold.
+
+    `spa_p` is None without the package arch.
+    """
+    overfitting = backtest_overfitting(log_returns, PARTITIONS) if log_returns.shape[1] >= 2 * PARTITIONS else None
+    try:
+        spa: float | None = superior_predictive_ability(log_returns, held, block_length, int(generator.integers(2**31)))
+    except MachineError as error:
+        if error.name != "no-arch":
+            raise
+        spa = None
+    return {
+        "probability_of_overfitting": None if overfitting is None else overfitting.probability,
+        "loss_probability": None if overfitting is None else overfitting.loss_probability,
+        "n_blocks": PARTITIONS,
+        "spa_p": spa,
+        "spa_was_run": spa is not None,
+    }
 
 
 def _common_times(runs: Sequence[ComparedRun]) -> np.ndarray:

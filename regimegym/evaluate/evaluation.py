@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from regimegym.common.errors import ConfigError
 from regimegym.common.policy import Policy
@@ -19,7 +20,7 @@ from regimegym.evaluate.baselines import (
     rule_run,
     run_baselines,
 )
-from regimegym.evaluate.breakdowns import per_trade, trade_statistics
+from regimegym.evaluate.breakdowns import per_trade
 from regimegym.evaluate.cost_curve import CostCurve, scaled_costs, scaled_spreads
 from regimegym.evaluate.intervals import Interval, log_return_intervals, sharpe_intervals
 from regimegym.evaluate.metrics import all_metrics, simple_returns
@@ -61,7 +62,7 @@ class Evaluation:
         random_band: (2, n + 1) 5 % and 95 % quantile of the random traders' equity, money.
         intervals: bootstrap intervals of log return and Sharpe ratio.
         regimes: by policy, the table of `per_regime`.
-        trades: what the agent's closed trades say, see breakdowns.trade_statistics.
+        trades: the agent's closed trades, see breakdowns.per_trade.
         costs: the cost curve.
         ceiling_is_exact: whether no path of the agent's actions earns more than `hindsight`; None without it.
         settings, evaluation: what it was measured under.
@@ -76,7 +77,7 @@ class Evaluation:
     random_band: np.ndarray
     intervals: Intervals
     regimes: dict[str, dict[str, dict[str, float]]]
-    trades: dict[str, float]
+    trades: pd.DataFrame
     costs: CostCurve
     ceiling_is_exact: bool | None
     settings: EnvSettings
@@ -179,7 +180,7 @@ def evaluate_policy(
         random_band=runs.random_band,
         intervals=_intervals(trajectories, evaluation, random_seed),
         regimes={key: per_regime(trajectory) for key, trajectory in trajectories.items()},
-        trades=trade_statistics(per_trade(agent, tape.high[slice(*rows)], tape.low[slice(*rows)])),
+        trades=per_trade(agent, tape.high[slice(*rows)], tape.low[slice(*rows)]),
         costs=costs,
         ceiling_is_exact=runs.ceiling_is_exact,
         settings=settings,

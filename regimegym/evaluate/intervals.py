@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import ndtri
 
 from regimegym.common.checks import check_at_least, check_between, check_not_negative
-from regimegym.evaluate.metrics import MIN_DEVIATION
+from regimegym.evaluate.metrics import MIN_DEVIATION, max_drawdown
+from regimegym.features.synthetic.bootstrap import block_rows
 
+N_PATHS = 300  # of the interval of a drawdown, which needs the whole path
 CHUNK = 1_000_000  # block lengths drawn at once; keeps the memory below about 100 MB
 
 
@@ -167,3 +170,42 @@ def _own_and_differences(
         for k in range(1, len(values))
     ]
     return own, differences
+
+
+def drawdown_interval(
+    log_returns: np.ndarray, block_length: float, level: float, generator: np.random.Generator, n_paths: int = N_PATHS
+) -> Interval:
+    """Largest drawdown of `log_returns` (n,), and its quantiles over paths made of their blocks.
+
+    The bounds are undefined where nothing ever moved: an account that stays in cash has shown nothing.
+    """
+    value = _largest(log_returns)
+    if len(log_returns) < 2 or not np.ptp(log_returns) > 0.0:
+        return Interval(value, math.nan, math.nan)
+    n = len(log_returns)
+    drawn = [_largest(log_returns[block_rows(n, n, block_length, generator)[0]]) for _ in range(n_paths)]
+    low, high = np.quantile(drawn, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
+    return Interval(value, float(low), float(high))
+
+
+def _largest(log_returns: np.ndarray) -> float:
+    return max_drawdown(np.exp(np.concatenate([[0.0], np.cumsum(log_returns)])))
+
+
+def wilson_bounds(share: np.ndarray, n: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Two-sided bounds of a share observed in `n` ≥ 1 independent cases, both (K,).
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22.
+    """
+    z = float(ndtri((1.0 + level) / 2.0))
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return np.maximum(0.0, centre - half), np.minimum(1.0, centre + half)
+
+
+def share_interval(happened: int, n: int, level: float = 0.95) -> Interval:
+    """The share `happened` / `n` with its Wilson bounds; NaN without a case."""
+    if n == 0:
+        return Interval(math.nan, math.nan, math.nan)
+    low, high = wilson_bounds(np.array([happened / n]), np.array([n]), level)
+    return Interval(happened / n, float(low[0]), float(high[0]))

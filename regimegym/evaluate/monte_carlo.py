@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
 
 from regimegym.common.checks import check_at_least, check_between, check_not_negative, check_number
 from regimegym.common.errors import DataError
 from regimegym.common.policy import Policy
 from regimegym.envs.settings import EnvSettings
 from regimegym.evaluate.baselines import BuyAndHold
-from regimegym.evaluate.intervals import Interval
+from regimegym.evaluate.intervals import Interval, share_interval
 from regimegym.evaluate.metrics import METRICS, all_metrics
 from regimegym.evaluate.scenario_rollout import rollout_scenarios
 from regimegym.evaluate.scenarios import Scenario
@@ -176,7 +175,7 @@ def summarise(agents: list[Trajectory], buy_and_hold: np.ndarray, settings: Mont
         metrics,
         buy_and_hold,
         {name: _interval(values, settings.level) for name, values in metrics.items()},
-        _share(ruined),
+        share_interval(int(ruined.sum()), len(ruined)),
         float(np.mean(own > buy_and_hold)),
         {name: _quantiles(metrics[name]) for name in TAIL_METRICS},
         float(worst.mean()),
@@ -194,11 +193,3 @@ def _interval(values: np.ndarray, level: float) -> Interval:
 def _quantiles(values: np.ndarray) -> list[float]:
     defined = values[np.isfinite(values)]
     return [math.nan] * len(TAIL_LEVELS) if len(defined) == 0 else np.quantile(defined, TAIL_LEVELS).tolist()
-
-
-def _share(happened: np.ndarray) -> Interval:
-    """A share with Wilson's 95 % interval."""
-    n, share, z = len(happened), float(happened.mean()), float(ndtri(0.975))
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return Interval(share, max(0.0, centre - half), min(1.0, centre + half))

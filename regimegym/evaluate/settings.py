@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from regimegym.common.checks import check_at_least, check_flag, check_not_negative
 from regimegym.common.errors import ConfigError
 from regimegym.evaluate.intervals import IntervalSettings
+from regimegym.evaluate.targets import TargetSettings
 from regimegym.evaluate.verdict import VerdictSettings
 
 
@@ -16,6 +17,7 @@ class EvaluationSettings:
     Attributes:
         intervals: bootstrap intervals.
         verdict: thresholds of the verdict.
+        targets: what the figures are wanted to reach; reported, never asserted.
         random_accounts: random traders, of which the median is reported; odd, so that it is a run.
         cross_fast, cross_slow: moving averages of the MA cross in bars; 0 fits them on training
             rows, and takes the fixed pair of the timeframe (36/168 intraday, 20/100 daily) on data
@@ -27,6 +29,7 @@ class EvaluationSettings:
 
     intervals: IntervalSettings = field(default_factory=IntervalSettings)
     verdict: VerdictSettings = field(default_factory=VerdictSettings)
+    targets: TargetSettings = field(default_factory=TargetSettings)
     random_accounts: int = 21
     cross_fast: int = 0
     cross_slow: int = 0

@@ -109,16 +109,20 @@ def _dates(fold: Fold, timestamps: np.ndarray, validation_share: float, bar: int
     return FoldDates(fold.name, fold.train_span[0], validation, fold.test_span[0], fold.test_span[1] + bar)
 
 
-def adaptive_plan(folds: Sequence[Fold], drifted: Callable[[np.ndarray, np.ndarray], bool]) -> list[int]:
-    """Which fold's model trades each fold's test, when a new one is trained only after drift: (K,) indices.
+def choose_models(n: int, train: Callable[[int], None], retrain: Callable[[int, int], bool] | None) -> list[int]:
+    """Train fold by fold in the order of time; which fold's model trades each of the `n` folds.
 
-    The first fold is always trained. Before every later one `drifted` is asked about the training rows of the
-    model at work and the test rows it traded last, both tape rows in the order of time; nothing later.
+    Args:
+        train: makes the model of a fold. retrain: asked before every later fold `k` about the fold of the model
+            at work, `retrain(at_work, k)`; where it says no that model goes on. None trains for every fold.
     """
-    used = [0]
-    for k in range(1, len(folds)):
-        model = used[-1]
-        used.append(k if drifted(folds[model].train, folds[k - 1].test) else model)
+    used: list[int] = []
+    for k in range(n):
+        if not used or retrain is None or retrain(used[-1], k):
+            train(k)
+            used.append(k)
+        else:
+            used.append(used[-1])
     return used
 
 
@@ -126,7 +130,7 @@ def walk_forward(
     folds: Sequence[Fold],
     fit: Callable[[Fold, FoldModel | None], FoldModel],
     settings: EnvSettings,
-    used: Sequence[int] | None = None,
+    retrain: Callable[[Fold, FoldModel], bool] | None = None,
 ) -> tuple[WalkedForward, list[FoldModel]]:
     """Train fold by fold with `fit`, then let one account trade all tests in turn.
 
@@ -134,19 +138,27 @@ def walk_forward(
         folds: in the order of time, their tests not overlapping.
         fit: makes the model of a fold, given the one before it (None for the first) to start from.
         settings: of the account.
-        used: as of `adaptive_plan`; None trains for every fold.
+        retrain: asked before every later fold about the fold that the model at work was trained on, and about
+            that model with the rows that it traded last; None trains for every fold.
 
     Returns:
         The result, and the model that traded each fold, its rows those of the test.
     """
-    models: list[FoldModel] = []
-    for k, fold in enumerate(folds):
-        if used is None or used[k] == k:
-            models.append(fit(fold, models[-1] if models else None))
-        else:
-            start, stop = int(fold.test[0]), int(fold.test[-1]) + 1
-            models.append(models[used[k]]._replace(rows=RowRange(start, stop)))
+    trained: dict[int, FoldModel] = {}
+
+    def train(k: int) -> None:
+        trained[k] = fit(folds[k], trained[max(trained)] if trained else None)
+
+    def asked(at_work: int, k: int) -> bool:
+        return retrain is None or retrain(folds[at_work], trained[at_work]._replace(rows=_test_rows(folds[k - 1])))
+
+    used = choose_models(len(folds), train, asked)
+    models = [trained[model]._replace(rows=_test_rows(fold)) for fold, model in zip(folds, used, strict=True)]
     return trade_in_turn(models, settings), models
+
+
+def _test_rows(fold: Fold) -> RowRange:
+    return RowRange(int(fold.test[0]), int(fold.test[-1]) + 1)
 
 
 def trade_in_turn(models: Sequence[FoldModel], settings: EnvSettings) -> WalkedForward:

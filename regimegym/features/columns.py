@@ -86,9 +86,9 @@ def recognise_columns(
             hits += [i for i, name in enumerate(names) if name.startswith("volume ")]
         if ours not in positions and hits:
             positions[ours] = hits[0]
-    for ours in REQUIRED:
-        if ours not in positions:
-            raise _missing(ours, ours, found, file, header_line, header)
+    missing = [ours for ours in REQUIRED if ours not in positions]
+    if missing:
+        raise _missing(missing[0], missing[0], found, file, header_line, header, missing[1:])
     return positions
 
 
@@ -127,8 +127,15 @@ def _check_key(ours: str, file: str) -> None:
 
 
 def _missing(
-    ours: str, wanted: str, found: Sequence[str], file: str, header_line: int | None, header: str
+    ours: str,
+    wanted: str,
+    found: Sequence[str],
+    file: str,
+    header_line: int | None,
+    header: str,
+    also: Sequence[str] = (),
 ) -> DataError:
+    """The error; `also` are the other columns that are not there either."""
     by_plain = {plain(name): name for name in reversed(found)}
     near = nearest_name(plain(wanted), by_plain)
     nearest = None if near is None else by_plain[near]
@@ -136,7 +143,7 @@ def _missing(
     if place and nearest is not None and nearest in header:
         place.append(" " * header.index(nearest) + "^" * len(nearest) + f" nearest to '{wanted}'")
     looked_for = ", ".join(KNOWN[ours]) if wanted == ours else wanted
-    example = nearest or "NAME IN THE FILE"
+    names = ", ".join([f"{ours}: {nearest or 'NAME'}", *(f"{other}: NAME" for other in also)])
     return DataError(
         "missing-column",
         f"{file} has no column '{wanted}' (looked for: {looked_for})",
@@ -144,5 +151,5 @@ def _missing(
         needed=f"{', '.join(REQUIRED)} (optional: {OPTIONAL})",
         found=", ".join(found),
         nearest=nearest,
-        help=("say which column it is:", f'"data.columns={{{ours}: {example}}}"'),
+        help=("say which column it is, NAME as in the file:", f"'data.columns={{{names}}}'"),
     )

@@ -33,9 +33,7 @@ class Dialect:
 DIALECTS = {
     "plain": Dialect("time, open, high, low, close, volume; with or without header", ("timestamp", *OHLCV)),
     "binance": Dialect("klines of data.binance.vision or of the REST interface", BINANCE),
-    "bitfinex": Dialect(
-        "candles: time, open, close, high, low, volume", ("t", "open", "close", "high", "low", "volume")
-    ),
+    "bitfinex": Dialect("candles: time, open, close, high, low, volume", BITFINEX),
     "kraken": Dialect("OHLCVT downloads", KRAKEN),
     "cryptodatadownload": Dialect("a link above the header, newest row first"),
     "yahoo": Dialect("the web export, and what yfinance writes with one or three header lines"),

@@ -35,10 +35,10 @@ def root_ewma(squares: np.ndarray, span: float) -> np.ndarray:
     """
     out = np.empty(len(squares))
     out[0] = np.nan
-    out[1:] = np.sqrt(ewma(squares[1:], span))
-    for t in range(1, len(out)):
-        if out[t] <= 1e-9:
-            out[t] = 0.0
+    mean = ewma(squares[1:], span)
+    for t in range(1, len(out)):  # by loops: assignments of arrays take seconds to compile
+        root = np.sqrt(mean[t - 1])
+        out[t] = 0.0 if root <= 1e-9 else root
     return out
 
 

@@ -30,7 +30,7 @@ def _sum_into(out: np.ndarray, values: np.ndarray, window: int) -> None:
     for start in range(window - 1, len(values), CHUNK):
         stop = min(start + CHUNK, len(values))
         n = stop - start + window - 1
-        scratch[0, :n] = values[start - window + 1 : stop]
+        _copy(scratch[0, :n], values[start - window + 1 : stop])
         _sums(out[start:stop], scratch[0, :n], scratch[1, :n], window)
 
 
@@ -43,7 +43,7 @@ def _sums(out: np.ndarray, level: np.ndarray, spare: np.ndarray, window: int) ->
             if done:
                 _add_to(out, level[done : done + n])
             else:
-                out[:] = level[:n]
+                _copy(out, level[:n])
             done += size
         if done == window:
             return
@@ -51,6 +51,12 @@ def _sums(out: np.ndarray, level: np.ndarray, spare: np.ndarray, window: int) ->
         _add(spare[:rest], level[:rest], level[size:])
         level, spare = spare[:rest], level
         size *= 2
+
+
+@njit(cache=True)
+def _copy(out: np.ndarray, x: np.ndarray) -> None:
+    for i in range(len(out)):  # out[:] = x takes a second to compile, for the message about shapes it could give
+        out[i] = x[i]
 
 
 @njit(cache=True)
@@ -121,7 +127,7 @@ def _mean_sd_into(mean: np.ndarray, sd: np.ndarray, values: np.ndarray, window: 
     for start in range(window - 1, len(values), CHUNK):
         n = min(CHUNK, len(values) - start)
         found = _moments(scratch, values[start - window + 1 : start + n], window)
-        mean[start : start + n] = found[0, :n]
+        _copy(mean[start : start + n], found[0, :n])
         part, squares = sd[start : start + n], found[1, :n]
         for i in range(n):
             part[i] = np.sqrt(squares[i] * share)
@@ -136,7 +142,7 @@ def _moments(scratch: np.ndarray, values: np.ndarray, window: int) -> np.ndarray
     level, spare, total, other = scratch[0], scratch[1], scratch[2], scratch[3]
     m, size, done = len(values), 1, 0
     n = m - window + 1
-    level[0, :m] = values
+    _copy(level[0, :m], values)
     level[1:, :m] = 0.0
     while True:
         if window & size:
@@ -144,7 +150,8 @@ def _moments(scratch: np.ndarray, values: np.ndarray, window: int) -> np.ndarray
                 _merge(other, total, level, n, done, size, done)
                 total, other = other, total
             else:
-                total[:, :n] = level[:, :n]
+                for row in range(len(total)):
+                    _copy(total[row, :n], level[row, :n])
             done += size
         if done == window:
             return total
@@ -202,11 +209,11 @@ def _shape_into(skew: np.ndarray, kurtosis: np.ndarray, values: np.ndarray, sd: 
         n = min(CHUNK, len(values) - start)
         m = n + window - 1
         part = values[start - window + 1 : start + n]
-        power[0, :m] = part
+        _copy(power[0, :m], part)
         for k in range(4):
             if k:
                 _multiply(power[k, :m], power[k - 1, :m], part)
-            level[:m] = power[k, :m]
+            _copy(level[:m], power[k, :m])
             _sums(sums[k, :n], level[:m], spare[:m], window)
         _shape(skew[start : start + n], kurtosis[start : start + n], sums, sd[start : start + n], window)
 
@@ -244,8 +251,8 @@ def _correlation_into(out: np.ndarray, x: np.ndarray, y: np.ndarray, window: int
     for start in range(window - 1, len(x), CHUNK):
         n = min(CHUNK, len(x) - start)
         m = n + window - 1
-        factors[0, :m] = x[start - window + 1 : start + n]
-        factors[1, :m] = y[start - window + 1 : start + n]
+        _copy(factors[0, :m], x[start - window + 1 : start + n])
+        _copy(factors[1, :m], y[start - window + 1 : start + n])
         for k, (i, j) in enumerate(((0, 2), (1, 2), (0, 0), (1, 1), (0, 1))):
             _multiply(level[:m], factors[i, :m], factors[j, :m])
             _sums(sums[k, :n], level[:m], spare[:m], window)

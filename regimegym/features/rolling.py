@@ -29,7 +29,9 @@ def rolling_sum(values: np.ndarray, window: int) -> np.ndarray:
 @njit(cache=True)
 def rolling_mean_sd(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation (ddof 0) of the last `window` values (T,); NaN before it is full."""
-    mean = rolling_sum(values, window) / window
+    mean = rolling_sum(values, window)
+    for i in range(len(mean)):
+        mean[i] /= window
     sd = np.full(len(values), np.nan)
     for first in range(window - 1, len(values), CHUNK):
         squares, centre = sd[first : first + CHUNK], mean[first : first + CHUNK]

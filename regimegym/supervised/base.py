@@ -18,6 +18,7 @@ from regimegym.supervised.lesson import Lesson
 from regimegym.supervised.model_folder import Card, folder_files, write_folder
 from regimegym.supervised.registry import load_predictor
 from regimegym.supervised.scores import classification_scores, regression_scores
+from regimegym.supervised.stream import RowStream, Stream
 
 LOG = logging.getLogger(__name__)
 CLASSIFICATION, REGRESSION = "classification", "regression"
@@ -132,6 +133,8 @@ class Predictor(ABC):
         only_class = self._only_class(lesson)
         if only_class is None:
             self._fit(lesson, generator)
+        else:
+            LOG.warning("'%s' learned from '%s' alone, and always says so", self.name, lesson.classes[only_class])
         self.only_class = only_class
         self.names, self.horizon = lesson.names, lesson.horizon if self.needs_labels else 0
         self.classes = lesson.classes if only_class is not None else self._classes_of(lesson)
@@ -166,6 +169,11 @@ class Predictor(ABC):
         if not self.accepts_nan:
             out[np.isnan(aligned).any(axis=1)] = np.nan
         return out
+
+    def stream(self) -> Stream:
+        """Rows one by one, answered as all at once. Raises ModelError `endless-memory` where it remembers all."""
+        self._require_fitted()
+        return RowStream(self)
 
     def further_columns(self, features: np.ndarray, names: Sequence[str] | None = None) -> np.ndarray:
         """(N, K) float64 columns of `further_signals`. Arguments and errors as predict."""

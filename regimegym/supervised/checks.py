@@ -23,6 +23,7 @@ NEAR = 1e-6  # a float32 network may round another way in another batch
 RULES: "dict[str, Callable[[Subject], None]]" = {}
 PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 BAR = 3_600_000_000_000
+STREAMED = 40  # rows that are given one by one
 
 
 class Subject:
@@ -150,6 +151,16 @@ def the_future_changes_no_answer(subject: Subject) -> None:
         _require(_same(kept, told[:cut]), subject, f"rows after {cut} change the answers before them")
         alone = subject.tell(features[:cut])
         _require(_same(alone, told[:cut]), subject, f"the first {cut} rows alone give other answers")
+
+
+@_rule
+def a_stream_is_the_batch(subject: Subject) -> None:
+    """Rows that come one by one are answered as all of them at once."""
+    if subject.fitted.memory is None and type(subject.fitted).stream is Predictor.stream:
+        return
+    rows, stream = subject.later.features[:STREAMED], subject.fitted.stream()
+    found = np.array([stream.push(row) for row in rows])
+    _require(_same(found, subject.answers[:STREAMED]), subject, "rows one by one have other answers")
 
 
 @_rule

@@ -197,7 +197,7 @@ def comparison_table(found: Sequence[CrossValidation]) -> list[str]:
 
 def _class_words(found: CrossValidation) -> str:
     shown = "  ".join(f"{_shown(found.intervals[name]):^20}" for name in ("auc", "accuracy"))
-    return f"{shown}  {found.scores['log_loss']:>8.4f}  {precision_words(found)}"
+    return f"{shown}  {found.scores['log_loss']:>z8.4f}  {precision_words(found)}"
 
 
 def _number_words(found: CrossValidation) -> str:
@@ -238,4 +238,6 @@ def _interval(value: float, draws: np.ndarray, level: float) -> Interval:
 
 
 def _shown(found: Interval) -> str:
+    if not np.isfinite(found.value):
+        return "–"
     return f"{found.value:.3f} ({found.low:.3f}–{found.high:.3f})"

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -237,9 +238,24 @@ def _em(
     model.covars_ = (
         np.ones((n_states, n_values)) if settings.covariance == "diag" else np.tile(np.eye(n_values), (n_states, 1, 1))
     )
+    model.monitor_ = _quiet_monitor(model.monitor_)
     model.fit(rows, lengths)
     transition = model.transmat_ / model.transmat_.sum(axis=1, keepdims=True)
     return Gaussians(stationary(transition), transition, model.means_, np.array(model.covars_))
+
+
+def _quiet_monitor(monitor: Any) -> Any:
+    """hmmlearn's monitor without its warning: a variance at its floor costs a hair of likelihood: EM ends there."""
+
+    class Quiet(type(monitor)):  # type: ignore[misc]
+        """Remembers, and says nothing."""
+
+        def report(self, log_prob: float) -> None:
+            """One more step of EM."""
+            self.history.append(log_prob)
+            self.iter += 1
+
+    return Quiet(monitor.tol, monitor.n_iter, False)
 
 
 def _first_means(rows: np.ndarray, n_states: int, start: int, generator: np.random.Generator) -> np.ndarray:

@@ -115,7 +115,8 @@ def _forward(
     total = 0.0
     for t in range(len(observations)):
         if is_first:
-            ahead[:] = log_start
+            for k in range(n_states):
+                ahead[k] = log_start[k]
             is_first = False
         else:
             _step(log_belief, belief, transition, log_transition, ahead)

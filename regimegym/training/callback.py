@@ -162,6 +162,10 @@ class TrainingCallback(BaseCallback):
         known = self._regime_counts.sum()
         return tuple(self._regime_counts / known) if known else ()
 
+    def note_stop(self) -> None:
+        """The training ends here, before its end; the display closes on this state."""
+        self._display.update(self._snapshot())
+
     def _on_training_end(self) -> None:
         if self.num_timesteps > self._validated:
             self._look_at_validation()

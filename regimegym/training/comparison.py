@@ -13,8 +13,10 @@ from regimegym.common.errors import ConfigError, RunError
 from regimegym.common.seeding import generator
 from regimegym.evaluate.comparison import ComparedRun, comparison_content
 from regimegym.evaluate.intervals import IntervalSettings
-from regimegym.evaluate.report.compare import comparison_markdown, write_comparison
+from regimegym.evaluate.report.compare import render_comparison
+from regimegym.evaluate.report.markdown import markdown_of
 from regimegym.evaluate.report.numbers import interval, mark, number, percent
+from regimegym.evaluate.report.page import write_page
 from regimegym.training.run_folder import RUNS, RunFolder, read_json
 
 PARTS = ("test", "validation")
@@ -39,8 +41,9 @@ def compare_runs(names: Sequence[str], part: str, random_seed: int) -> RunFolder
     content = comparison_content(runs, part, fingerprint, generator(random_seed, "comparison"), IntervalSettings())
     target = RunFolder.create(None, "comparison", datetime.now().astimezone(), root=RUNS / "comparisons")
     target.write_json("comparison.json", content)
-    target.write_text("comparison.md", comparison_markdown(content))
-    write_comparison(content, target.path / "comparison.html")
+    page = render_comparison(content)
+    target.write_text("comparison.md", markdown_of(page))
+    write_page(page, target.path / "comparison.html")
     _render(content, target)
     return target
 

@@ -9,10 +9,23 @@ from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
+PLAIN_TEXT = re.compile(r"""([^=]+)=([^"'\[\]{},$=]+)""")  # one value without any sign of a list or of a reference
+SPECIAL = re.compile(r"[^\x00-\x7f]|[()]")  # what Hydra reads within quotes only
+FUNCTION = re.compile(r"\w+\(.*\)")
+
 
 def expanded(words: Sequence[str]) -> list[str]:
-    """`targets.NAME=OPTION` as Hydra has it, `+target@targets.NAME=OPTION`; every other word as it is."""
-    return [f"+target@{word}" if re.fullmatch(r"targets\.\w+=[a-z][\w,]*", word) else word for word in words]
+    """The words as Hydra has them: `targets.NAME=OPTION` as `+target@targets.NAME=OPTION`, odd letters in quotes."""
+    return [_expanded(word) for word in words]
+
+
+def _expanded(word: str) -> str:
+    if re.fullmatch(r"targets\.\w+=[a-z][\w,]*", word):
+        return f"+target@{word}"
+    text = PLAIN_TEXT.fullmatch(word)
+    if text and SPECIAL.search(text[2]) and not FUNCTION.fullmatch(text[2]):
+        return f'{text[1]}="{text[2]}"'
+    return word
 
 
 def compose_config(name: str, overrides: Sequence[str]) -> DictConfig:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from regimegym.common.errors import ConfigError
 from regimegym.common.seeding import integer_seed
 from regimegym.envs.sb3_vec_env import TradingVecEnv
 from regimegym.envs.settings import EnvSettings
@@ -20,9 +19,22 @@ from regimegym.features.scaling import Scaler, fit_scaler
 from regimegym.features.segments import longest_stretch
 from regimegym.features.splits import RowRange, Split
 from regimegym.features.tape import MarketTape
+from regimegym.supervised.signals import joined
 from regimegym.training.feature_progress import feature_progress
-from regimegym.training.further_markets import further_paths, joined_training_tape, load_further
-from regimegym.training.predictions import Predictions, checked_makers, fit_predictions, with_predictions
+from regimegym.training.further_markets import (
+    further_markets,
+    further_paths,
+    joined_training_tape,
+    load_further,
+    training_end,
+)
+from regimegym.training.predictions import (
+    Predictions,
+    checked_makers,
+    fit_predictions,
+    further_columns,
+    with_predictions,
+)
 from regimegym.training.wiring import build
 
 
@@ -108,23 +120,21 @@ def experiment_on(config: DictConfig, bars: Bars, context: Context, run: Path | 
     settings: EnvSettings = build(config.env)
     features: FeatureSettings = build(config.features)
     further = load_further(further_paths(config), bars)
-    if further and config.get("predictors"):
-        raise ConfigError(
-            "predictors-learn-alone",
-            "'also_learn_from' and 'predictors' do not go together: on another instrument of the same time a"
-            " predictor's answers would not be out of sample",
-            help=("leave one of them out",),
-        )
     market, split, fitted = cut_market(config, bars, context)
+    others, end = further_markets(further, market, fitted, features), training_end(market, split.train)
     predictions = fit_predictions(config, market, split) if run is None else Predictions.load(run)
+    least = settings.episode.least_length + 1
     if predictions is not None:
-        market, split = with_predictions(market, split, predictions, settings.episode.least_length + 1)
+        names = predictions.fitted.names
+        if run is None and others:
+            predictions = replace(predictions, further=further_columns(config, others, end, names))
+        market, split = with_predictions(market, split, predictions, least)
+        others = [joined(*pair, names) for pair in zip(others, predictions.further, strict=True)]
     scaler = fit_scaler(market.table, split.train)
     tape = build_tape(market, scaler)
     train_tape, train_rows = tape, split.train
     if further:
-        least = settings.episode.least_length + 1
-        train_tape, train_rows = joined_training_tape(further, tape, split.train, fitted, features, scaler, least)
+        train_tape, train_rows = joined_training_tape(others, tape, split.train, end, scaler, least)
     return Experiment(
         market, fitted, split, scaler, tape, settings, train_tape, train_rows, tuple(further), predictions
     )

@@ -40,6 +40,11 @@ class Explanation:
     attention: np.ndarray | None = None
     shifts: tuple[Shift, ...] | None = None
 
+    @property
+    def unit(self) -> str:
+        """What the worth of a feature is counted in."""
+        return "mean |SHAP value|" if self.method == "shap" else "score lost on a row when it is shuffled"
+
     def to_json(self) -> dict[str, Any]:
         """The same as plain JSON, times in ISO 8601."""
         shifts = None if self.shifts is None else [_plain_shift(shift) for shift in self.shifts]

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,13 +12,14 @@ from rich.console import Console
 from regimegym.agents.card import ModelCard
 from regimegym.evaluate.baselines import fit_rules
 from regimegym.evaluate.evaluation import Evaluation, evaluate_policy
-from regimegym.evaluate.report_content import ReportContext
+from regimegym.evaluate.report_facts import ReportContext
 from regimegym.evaluate.weaknesses import action_shares
 from regimegym.training.board import Board
 from regimegym.training.callback import TrainingCallback
 from regimegym.training.compared import compared_settings
 from regimegym.training.decision_layers import describe_layers, fit_layers
 from regimegym.training.formatting import percent
+from regimegym.training.latency import decision_latencies
 from regimegym.training.ledger import LEDGER, Ledger
 from regimegym.training.outcome import calibration_of, gate_words, report_context, summary_block, write_outcome
 from regimegym.training.preparation import Training, device_of, write_manifest
@@ -49,10 +51,12 @@ def finish(training: Training, callback: TrainingCallback, board: Board) -> floa
         evaluate_policy(policy, tape, settings, part_rows, part, seed, label, evaluation, rules, others)
         for part, part_rows in rows.items()
     ]
-    describe_layers(folder, experiment, rows, device)
+    decision = describe_layers(folder, experiment, rows, device)
     last = list(rows.values())[-1]
     calibration = calibration_of(policy, card, experiment.tape, last, experiment.settings.account)
-    context = _context(training, card, found, looks, ledger.count_trials(fingerprint), calibration)
+    latencies = decision_latencies(policy, card).tolist()
+    context = _context(training, card, found, looks, ledger.count_trials(fingerprint), calibration, latencies)
+    context = replace(context, decision=decision)
     write_outcome(folder, found, context)
     for part in found:
         board.equity_image(
@@ -97,6 +101,7 @@ def _context(
     looks: int | None,
     trials: int,
     calibration: dict[str, Any] | None,
+    latencies_ms: Sequence[float],
 ) -> ReportContext:
     """What the report says about the run itself."""
     bars = training.experiment.market.bars
@@ -115,6 +120,7 @@ def _context(
             ("Go through the scenarios", f"{again} suite=default"),
         ],
         calibration=calibration,
+        latencies_ms=latencies_ms,
     )
 
 

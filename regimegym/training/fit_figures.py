@@ -13,13 +13,17 @@ from regimegym.supervised.comparison import CrossValidation
 from regimegym.training.fit_states import StateReport
 
 COLOURS = ("#1f62bd", "#dd780f", "#2e9e5b", "#a03fb3", "#c0392b", "#5d6d7e", "#b7950b", "#148f9c")
+STATE_COLOURS = ("#c0392b", "#dd780f", "#2e9e5b", "#1f62bd")  # of four states, from the worst to the best
 SHOWN = 20  # features of an importance figure
+WHOLE = (-0.02, 1.02)  # an axis of shares, with room for a mark at either end
 POINTS = 2_000  # bars of a line, at most
+SPELLS = 250  # means of probabilities that can still be told apart
 STYLE: Any = {
     "svg.hashsalt": "regime-gym",
     "svg.fonttype": "none",
     "font.size": 9.0,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.alpha": 0.3,
 }
 
@@ -35,14 +39,18 @@ def check_matplotlib() -> None:
         )
 
 
-def importance_figure(worth: Mapping[str, float], title: str) -> str:
-    """A bar for each of the features that count most."""
+def importance_figure(worth: Mapping[str, float], title: str, unit: str) -> str:
+    """A bar for each of the features that count most; `unit` says what its length is."""
     ordered = sorted(worth.items(), key=lambda pair: pair[1])[-SHOWN:]
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
         axes.barh([name for name, _ in ordered], [value for _, value in ordered], color=COLOURS[0])
-        axes.set_title(title)
+        axes.grid(False, axis="y")
+        axes.set(title=title, xlabel=unit)
+        if not any(value for _, value in ordered):
+            axes.set_xlim(0, 1)
+            axes.text(0.5, 0.5, "no feature counts", ha="center", va="center", transform=axes.transAxes)
 
     return _svg(draw, 7.0, 1.0 + 0.22 * len(ordered))
 
@@ -61,7 +69,7 @@ def calibration_figure(found: Sequence[CrossValidation], title: str) -> str:
             size = 120.0 * curve.counts[there] / max(1, curve.counts.max())
             axes.scatter(curve.predicted[there], curve.observed[there], s=size, color=colour)
         said = found[0].classes[1] if len(found[0].classes) == 2 else "the predicted class"
-        axes.set(title=title, xlabel=f"probability of {said}", ylabel="share that came true", xlim=(0, 1), ylim=(0, 1))
+        axes.set(title=title, xlabel=f"probability of {said}", ylabel="share that came true", xlim=WHOLE, ylim=WHOLE)
         axes.legend(loc="upper left")
 
     return _svg(draw, 6.0, 5.4)
@@ -102,23 +110,42 @@ def attention_figure(attention: np.ndarray, title: str) -> str:
 
 
 def states_figure(report: StateReport) -> str:
-    """The price, coloured by the most probable state; below it the filtered probabilities."""
+    """The price, coloured by the most probable state; below it the filtered probabilities, averaged where many."""
     rows = np.unique(np.linspace(0, len(report.closes) - 1, POINTS).astype(np.int64))
     days = report.timestamps[rows].astype("datetime64[ns]")
-    probabilities, states = report.probabilities[rows], report.probabilities[rows].argmax(axis=1)
+    states = report.probabilities[rows].argmax(axis=1)
+    each = -(-len(report.closes) // SPELLS)
+    starts = np.arange(0, len(report.closes), each)
+    means = np.add.reduceat(report.probabilities, starts) / np.diff(starts, append=len(report.closes))[:, None]
 
     def draw(figure: Any) -> None:
         price, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
         price.plot(days, report.closes[rows], color="#999999", linewidth=0.6)
+        colours = _state_colours(len(report.names))
         for k, name in enumerate(report.names):
             here = states == k
-            price.scatter(days[here], report.closes[rows][here], s=4, color=COLOURS[k % len(COLOURS)], label=name)
+            price.scatter(days[here], report.closes[rows][here], s=4, color=colours[k], label=name)
         price.legend(loc="upper left", markerscale=3)
         price.set(title=f"{report.predictor}: states on validation, filtered", ylabel="close", yscale="log")
-        below.stackplot(days, probabilities.T, colors=[COLOURS[k % len(COLOURS)] for k in range(len(report.names))])
-        below.set(ylabel="probability", ylim=(0, 1))
+        _plain_numbers(price.yaxis)
+        below.stackplot(report.timestamps[starts].astype("datetime64[ns]"), means.T, colors=colours)
+        below.set(ylabel="probability" if each == 1 else f"probability,\nmean of {each} bars", ylim=(0, 1))
 
     return _svg(draw, 10.0, 6.0)
+
+
+def _state_colours(n_states: int) -> list[str]:
+    chosen = STATE_COLOURS if n_states == len(STATE_COLOURS) else COLOURS
+    return [chosen[k % len(chosen)] for k in range(n_states)]
+
+
+def _plain_numbers(axis: Any) -> None:
+    """Ticks such as 42,000 on a logarithmic axis, also where it spans less than a decade."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+
+    axis.set_major_locator(MaxNLocator(6))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
 def transition_figure(report: StateReport) -> str:

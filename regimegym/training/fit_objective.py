@@ -51,7 +51,7 @@ class FitObjective:
         else:
             scores = {LIKELIHOOD: likelihood(found.fitted, lesson)}
         if self.with_latency:
-            scores[LATENCY] = 1e3 * row_latency(found.fitted.last, lesson.features, TURNS)
+            scores[LATENCY] = 1e3 * row_latency(found.fitted.last, lesson.features, TURNS).cpu
         return scores
 
 

@@ -88,8 +88,8 @@ def fit(config: DictConfig, overrides: Sequence[str], job: Job | None, say: Say)
     _write(folder, config, overrides, found, started)
     for line in terminal_lines(found.fits, found.pairs):
         say(line)
-    for line in shift_lines(found.explanations):
-        say(line)
+    for k, line in enumerate(shift_lines(found.explanations)):
+        say(line if k else f"\n{line}")
     for report in found.states.values():
         say(f"\n{states_page(report).strip()}")
     say(f"\nfolder   {folder.path}")
@@ -192,19 +192,23 @@ def figures(found: Fitting) -> Iterator[tuple[str, str]]:
     own = [fit for fit in found.fits if not fit.is_floor]
     for fit in own:
         worth = fit.last.feature_importance()
-        yield f"importance-{fit.name}", draw.importance_figure(worth, f"{fit.name}: importance of features")
+        yield (
+            f"importance-{fit.name}",
+            draw.importance_figure(worth, f"{fit.name}: importance of features", "share"),
+        )
     targets = dict.fromkeys(fit.data.target for fit in own if fit.scores and fit.data.lesson.classes)
     for target, part in product(targets, (OUT_OF_FOLD, VALIDATION)):
         scored = [fit.scores[part] for fit in own if fit.scores and fit.data.target == target]
         whose = f"-{target}" if len(targets) > 1 else ""
-        yield f"calibration{whose}-{_word(part)}", draw.calibration_figure(scored, f"Calibration{whose}, {part}")
+        title = ", ".join(["Calibration", *([target] if whose else []), part])
+        yield f"calibration{whose}-{_word(part)}", draw.calibration_figure(scored, title)
         for one in scored:
             yield f"confusion-{one.name}-{_word(part)}", draw.confusion_figure(one, f"{one.name}, {part}")
     for name, report in found.states.items():
         yield f"states-{name}", draw.states_figure(report)
         yield f"transition-{name}", draw.transition_figure(report)
     for name, why in found.explanations.items():
-        yield f"{why.method}-{name}", draw.importance_figure(why.worth, f"{name}: {why.method}, validation")
+        yield f"{why.method}-{name}", draw.importance_figure(why.worth, f"{name}: {why.method}, validation", why.unit)
         if why.attention is not None:
             yield f"attention-{name}", draw.attention_figure(why.attention, f"{name}: attention, validation")
 

@@ -64,7 +64,8 @@ def shift_lines(explanations: Mapping[str, Explanation]) -> Iterator[str]:
         if why.shifts is None:
             continue
         sure = [shift for shift in why.shifts if shift.is_sure]
-        yield "" if sure else f"\n{name}: the importance of none of its features has shifted over the training rows"
+        if not sure:
+            yield f"{name}: no feature's importance has shifted over the training rows"
         for shift in sure:
             yield f"{name}: {_shift_words(shift)}"
 
@@ -95,7 +96,7 @@ def comparison_page(fits: Sequence[Fit], pairs: Sequence[Pair], explanations: Ma
         if rows:
             difference = f"difference in {PAIR_WORDS[chosen[0].score]} (below 0: the first is better)"
             lines += [*_table(["pair", difference, "p", "p after Holm"], rows), ""]
-    shifts = [line.strip() for line in shift_lines(explanations) if line]
+    shifts = list(shift_lines(explanations))
     if shifts:
         lines += ["## Shifts of importance", "", *(f"- {line}" for line in shifts), ""]
     lines.append("Intervals and p-values come from a block bootstrap of the rows. Test was not opened.")

@@ -11,7 +11,7 @@ from regimegym.common.errors import ConfigError, DataError
 from regimegym.features.bars import Bars
 from regimegym.features.durations import timeframe_words
 from regimegym.features.loading import load_bars
-from regimegym.features.market import build_tape, prepare_market
+from regimegym.features.market import Market, build_tape, prepare_market
 from regimegym.features.pipeline import FeatureSettings
 from regimegym.features.regimes import RegimeSettings
 from regimegym.features.scaling import Scaler
@@ -43,33 +43,42 @@ def load_further(paths: Sequence[str], main: Bars) -> list[Bars]:
     return found
 
 
+def further_markets(
+    further: Sequence[Bars], main: Market, regimes: RegimeSettings, features: FeatureSettings
+) -> list[Market]:
+    """Each of `further` with the features of `main`, under its regime thresholds.
+
+    Raises:
+        DataError: an instrument lacks the input of a feature.
+    """
+    wanted = replace(features, names=main.table.names, missing="raise")
+    return [prepare_market(bars, regimes, wanted) for bars in further]
+
+
+def training_end(market: Market, train: RowRange) -> int:
+    """When the last training bar closes, UTC nanoseconds: nothing that is learned from closes later."""
+    return int(market.bars.timestamps[train.stop - 1]) + market.bars.timeframe_ns
+
+
 def joined_training_tape(
-    further: Sequence[Bars],
-    main: MarketTape,
-    train: RowRange,
-    regimes: RegimeSettings,
-    features: FeatureSettings,
-    scaler: Scaler,
-    least: int,
+    further: Sequence[Market], main: MarketTape, train: RowRange, end: int, scaler: Scaler, least: int
 ) -> tuple[MarketTape, RowRange]:
     """One tape of the training rows of `main` and of what `further` holds up to the same moment, and its rows.
 
-    Thresholds and scaler are those of `main`, frozen. A bar of another instrument joins when it has closed by
-    the end of the last training bar: where markets move together, later ones would tell of validation.
+    The scaler is that of `main`, frozen. A bar of another instrument joins when it has closed by `end`, the end
+    of the last training bar: where markets move together, later ones would tell of validation.
 
     Args:
         least: rows that an episode needs.
 
     Raises:
-        DataError: an instrument lacks the input of a feature, or has too few bars before that moment.
+        DataError: an instrument has too few bars before that moment.
     """
-    wanted = replace(features, names=main.feature_names, missing="raise")
-    last = train.stop - 1
-    end = int(main.timestamps[last]) + main.segment_of(last).timeframe_ns
     tapes = [_rows_until(main, end)]
-    for bars in further:
+    for market in further:
+        bars = market.bars
         first = np.datetime64(int(bars.timestamps[0]), "ns")
-        tape = _rows_until(build_tape(prepare_market(bars, regimes, wanted), scaler), end)
+        tape = _rows_until(build_tape(market, scaler), end)
         if not any(segment.stop - segment.first_row >= least for segment in tape.segments):
             raise DataError(
                 "too-few-bars",

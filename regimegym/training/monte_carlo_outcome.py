@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from regimegym.common.plain import plain
@@ -14,6 +15,8 @@ from regimegym.training.subject import Subject
 
 SHOWN = ("total_return", "sharpe_ratio", "max_drawdown", "calmar", "trades")
 FILE = "monte_carlo.json"
+BAND_POINTS = 400  # marks of the equity band that are kept, evenly spaced; the last is one of them
+BAND_DIGITS = 6
 
 
 def run_monte_carlo(subject: Subject, settings: MonteCarloSettings) -> MonteCarlo:
@@ -32,6 +35,8 @@ def run_monte_carlo(subject: Subject, settings: MonteCarloSettings) -> MonteCarl
 
 def write_monte_carlo(folder: RunFolder, found: MonteCarlo, settings: MonteCarloSettings) -> dict[str, Any]:
     """Write monte_carlo.json: intervals of every metric, ruin, tails, equity band. Raises MachineError."""
+    n_marks = found.equity_band.shape[1]
+    at = np.unique(np.linspace(0, n_marks - 1, min(n_marks, BAND_POINTS)).round().astype(np.int64))
     content = plain(
         {
             "n_paths": settings.n_paths,
@@ -43,7 +48,8 @@ def write_monte_carlo(folder: RunFolder, found: MonteCarlo, settings: MonteCarlo
             "expected_shortfall": found.expected_shortfall,
             "tail_levels": list(TAIL_LEVELS),
             "tails": found.tails,
-            "equity_band": found.equity_band,
+            "equity_band_bars": at,
+            "equity_band": (found.equity_band[:, at] / found.equity_band[0, 0]).round(BAND_DIGITS),
         }
     )
     folder.write_json(FILE, content)

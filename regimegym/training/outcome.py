@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: metrics.json, equity.parquet, and the report as HTML, Markdown and JSON."""
+"""What an evaluation leaves behind: metrics.json, equity.parquet, trades.csv, and the report in three forms."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -12,35 +12,43 @@ from regimegym.agents.gate import Gate
 from regimegym.common.policy import Policy
 from regimegym.envs.settings import AccountSettings
 from regimegym.evaluate.evaluation import Evaluation
-from regimegym.evaluate.report.build import write_report
-from regimegym.evaluate.report.markdown import report_markdown
+from regimegym.evaluate.report.build import render_report
+from regimegym.evaluate.report.markdown import markdown_of
+from regimegym.evaluate.report.page import write_page
 from regimegym.evaluate.report.reading import Report
 from regimegym.evaluate.report_calibration import calibration_content
-from regimegym.evaluate.report_content import ReportContext, as_return, one_way_cost, to_report
+from regimegym.evaluate.report_content import to_report
+from regimegym.evaluate.report_facts import ReportContext, one_way_cost
 from regimegym.evaluate.trajectory import to_frame
+from regimegym.evaluate.verdict import as_return
 from regimegym.features.bars import NS_PER_SECOND, Bars
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
-from regimegym.training.run_folder import RunFolder, refused_by_machine
+from regimegym.training.run_folder import RunFolder, read_json, refused_by_machine
 from regimegym.training.summary import Block
 
 
-def write_outcome(folder: RunFolder, evaluations: Sequence[Evaluation], context: ReportContext) -> None:
-    """Write the results of all parts; the report shows the last one.
+def write_outcome(folder: RunFolder, evaluations: Sequence[Evaluation], context: ReportContext) -> Report:
+    """Write the results of all parts; the report shows the last one, and its content is returned.
 
     Raises:
         MachineError: the disk or its permissions refuse.
     """
     folder.write_json(folder.metrics.name, {found.part: found.metrics for found in evaluations})
     _write_equity(folder, evaluations)
-    write_reports(folder, to_report(evaluations[-1], context))
+    trades = pd.concat([found.trades.assign(part=found.part) for found in evaluations], ignore_index=True)
+    folder.write_text("trades.csv", trades.to_csv(index=False))
+    report = to_report(evaluations[-1], context)
+    write_reports(folder, report)
+    return report
 
 
 def write_reports(folder: RunFolder, report: Report) -> None:
     """The same content three times: report.json, report.md, report.html. Raises MachineError."""
     folder.write_json(folder.report_json.name, report)
-    folder.write_text(folder.report_md.name, report_markdown(report))
-    write_report(report, folder.report_html)
+    page = render_report(report)
+    folder.write_text(folder.report_md.name, markdown_of(page))
+    write_page(page, folder.report_html)
 
 
 def _write_equity(folder: RunFolder, evaluations: Sequence[Evaluation]) -> None:
@@ -65,8 +73,7 @@ def report_context(
     trials: int,
     validation: Mapping[str, float] | None,
     commands: Sequence[tuple[str, str]],
-    calibration: Mapping[str, Any] | None = None,
-    look_ahead: Mapping[str, Any] | None = None,
+    **measured: Any,
 ) -> ReportContext:
     """What the report says about the run itself.
 
@@ -76,7 +83,7 @@ def report_context(
         trials: configurations scored on validation so far.
         validation: the agent's validation metrics, to show the shrinkage; None without.
         commands: (label, command) pairs to paste.
-        calibration, look_ahead: what was measured of them; None where nothing was.
+        measured: what was, by the name that it has in ReportContext.
     """
     return ReportContext(
         source=bars.source,
@@ -100,8 +107,7 @@ def report_context(
             "manifest": folder.read_manifest(),
         },
         commands=commands,
-        calibration=calibration,
-        look_ahead=look_ahead,
+        **measured,
     )
 
 
@@ -141,3 +147,11 @@ def period(timestamps: np.ndarray) -> str:
 def day(timestamp: int) -> str:
     """Date of a timestamp in UTC nanoseconds."""
     return f"{datetime.fromtimestamp(int(timestamp) // NS_PER_SECOND, tz=UTC):%Y-%m-%d}"
+
+
+def validation_of(run: RunFolder, part: str) -> dict[str, float] | None:
+    """The agent's validation metrics as the training left them, to show beside its test; None elsewhere."""
+    found = read_json(run.metrics).get("validation", {}).get("agent")
+    if part != "test" or not found:
+        return None
+    return {name: float("nan") if value is None else float(value) for name, value in found.items()}

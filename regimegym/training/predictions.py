@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -36,14 +36,19 @@ COLUMNS = "predictions.safetensors"  # the columns a run was trained on, so that
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Fitted predictors and their columns (T, C) of the training's own market, out of fold on its training rows."""
+    """Fitted predictors and their columns (T, C) of the training's own market, out of fold on its training rows.
+
+    `further` holds those of every further instrument, whose predictors were fitted on its own rows and are not kept.
+    """
 
     fitted: PredictorSet
     columns: np.ndarray
+    further: tuple[np.ndarray, ...] = ()
 
     def save(self, run: Path) -> Path:
         """Write both below the folder `run`; returns the folder of the predictors. Raises MachineError."""
-        content = save({"columns": np.ascontiguousarray(self.columns)})
+        arrays = {"columns": self.columns} | {f"further_{k}": columns for k, columns in enumerate(self.further)}
+        content = save({name: np.ascontiguousarray(columns) for name, columns in arrays.items()})
         with refused_by_machine(run / COLUMNS, len(content), kept="the run as it was"):
             write_whole(run / COLUMNS, content)
         self.fitted.save(run / FOLDER)  # last: where it stands, both do
@@ -53,10 +58,12 @@ class Predictions:
     def load(cls, run: Path) -> "Predictions":
         """What `save` wrote. Raises ModelError when it is damaged."""
         try:
-            columns = load((run / COLUMNS).read_bytes())["columns"]
+            arrays = load((run / COLUMNS).read_bytes())
+            columns = arrays.pop("columns")
         except (OSError, KeyError, SafetensorError) as error:
             raise ModelError("damaged-predictors", f"{run / COLUMNS} cannot be read: {error}") from error
-        return cls(PredictorSet.load(run / FOLDER), columns)
+        further = tuple(arrays[f"further_{k}"] for k in range(len(arrays)))
+        return cls(PredictorSet.load(run / FOLDER), columns, further)
 
 
 def predictor_makers(config: DictConfig) -> dict[str, MakePredictor]:
@@ -83,23 +90,62 @@ def fit_predictions(config: DictConfig, market: Market, split: Split) -> Predict
         ConfigError: as `checked_makers`.
         DataError: too few training rows for the folds.
     """
-    makers = checked_makers(config)
-    if not makers:
+    if not checked_makers(config):
         return None
-    lessons = {name: training_lesson(config, market, split.train, name) for name in own_targets(config)}
+    fitted = _fitted_on(config, market, split.train)
+    for name, about in fitted.about.items():
+        LOG.info("%s: %s", name, words_of(about))
+    return Predictions(fitted, fitted.columns(market))
+
+
+def further_columns(
+    config: DictConfig, markets: Sequence[Market], end: int, names: tuple[str, ...]
+) -> tuple[np.ndarray, ...]:
+    """(T, C) signals of each of the further instruments `markets`, by predictors of its own earlier rows alone.
+
+    On its rows the predictors of the judged instrument would not be out of sample: they have learned what moved
+    with them at the same time. What closes after `end`, UTC nanoseconds, is not learned from.
+
+    Raises:
+        DataError: an instrument has too few rows for the folds, or its predictors other columns than `names`.
+    """
+    found = []
+    for market in markets:
+        closed = market.bars.timestamps + market.bars.timeframe_ns
+        stop = int(np.searchsorted(closed, end, side="right"))
+        try:
+            fitted = _fitted_on(config, market, RowRange(min(market.table.warm_up, stop), stop))
+        except DataError as error:
+            raise DataError(
+                "too-few-bars",
+                f"the predictors cannot learn from {market.bars.symbol}: {error.sentence}",
+                needed=error.needed,
+                help=("leave its file out of also_learn_from, or use fewer folds",),
+            ) from error
+        if fitted.names != names:
+            raise DataError(
+                "other-classes",
+                f"the predictors have other classes on {market.bars.symbol}",
+                needed=", ".join(names),
+                found=", ".join(fitted.names),
+                help=("fix their number in their settings, for example predictors.hmm.n_states=3",),
+            )
+        found.append(fitted.columns(market))
+    return tuple(found)
+
+
+def _fitted_on(config: DictConfig, market: Market, rows: RowRange) -> PredictorSet:
+    """The predictors of `config`, cross-fitted on `rows` of the market."""
     with _told(market.bars.symbol) as on_fit:
-        fitted = fit_predictors(
-            makers,
-            training_lesson(config, market, split.train),
+        return fit_predictors(
+            checked_makers(config),
+            training_lesson(config, market, rows),
             build(config.folds),
             int(config.random_seed),
             targets_of(config),
             on_fit,
-            lessons,
+            {name: training_lesson(config, market, rows, name) for name in own_targets(config)},
         )
-    for name, about in fitted.about.items():
-        LOG.info("%s: %s", name, words_of(about))
-    return Predictions(fitted, fitted.columns(market))
 
 
 def words_of(about: Mapping[str, Any]) -> str:

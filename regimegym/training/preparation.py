@@ -64,7 +64,7 @@ class Training:
 def prepare(config: DictConfig, overrides: list[str], job: Job | None) -> Training:
     """Check and build everything, then make the run folder and write what is known already."""
     started = datetime.now().astimezone()
-    check_writable(_place(config, job))
+    check_writable(place_of(config, job))
     training = assemble(config, overrides, job, lambda *about: _new_folder(config, job, *about), started)
     folder = training.folder
     if training.experiment.predictions is not None:
@@ -164,13 +164,13 @@ def device_of(name: str) -> torch.device:
 def _new_folder(
     config: DictConfig, job: Job | None, agent: str, started: datetime, algorithm: BaseAlgorithm
 ) -> RunFolder:
-    check_room(_place(config, job), algorithm, int(config.trainer.keep_checkpoints))
+    check_room(place_of(config, job), algorithm, int(config.trainer.keep_checkpoints))
     name = config.name or agent
     if job is None:
         return RunFolder.create(config.run_dir, name, started)
     return RunFolder.create(config.run_dir or str(job.folder), name, started, job.number)
 
 
-def _place(config: DictConfig, job: Job | None) -> Path:
+def place_of(config: DictConfig, job: Job | None) -> Path:
     """The folder that is given, or the one below which one will be made."""
     return Path(config.run_dir or (RUNS if job is None else job.folder))

@@ -19,20 +19,18 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from regimegym.common.errors import ConfigError, DataError, RegimeGymError, RunError
-from regimegym.common.seeding import generator
 from regimegym.envs.settings import EnvSettings
-from regimegym.evaluate.monitoring.drift import feature_drift
-from regimegym.evaluate.walk_forward import FoldDates, adaptive_plan, plan_folds
+from regimegym.evaluate.walk_forward import FoldDates, choose_models, plan_folds
 from regimegym.features.market import Market, prepare_market
-from regimegym.features.splits import Fold, folds_table
+from regimegym.features.splits import folds_table
 from regimegym.features.tape import Segment
 from regimegym.training.experiment import load_data
+from regimegym.training.rolling_drift import reason_to_retrain
 from regimegym.training.rolling_result import finish_rolling
 from regimegym.training.rolling_settings import RollingSettings
 from regimegym.training.run_folder import RunFolder, read_json
@@ -40,7 +38,6 @@ from regimegym.training.trainer import TrainingInterrupted, resume, train
 from regimegym.training.wiring import build, own_code, read_run_config
 
 CONFIG, PLAN = "rolling.yaml", "rolling.json"
-LEAST_DRIFT_BARS = 50  # bars of a step below which its drift is not asked for
 
 
 def is_rolling(path: str) -> bool:
@@ -94,15 +91,49 @@ def _run(
     console = Console(highlight=False)
     for line in described["table"]:
         console.print(line, soft_wrap=True, markup=False)
-    windows = [window for k, window in enumerate(described["windows"]) if window["model_of"] == k]
     try:
-        _train_all(config, settings, folder, windows, list(described["overrides"]))
+        if settings.retrain == "always":
+            _train_all(config, settings, folder, described["windows"], list(described["overrides"]))
+        else:
+            _train_after_drift(config, settings, market, folder, described, console)
     except TrainingInterrupted as stopped:
         again = f"all      regime-gym train resume={folder.path}"
         raise TrainingInterrupted(f"{stopped}\n{again}") from stopped
     result = finish_rolling(config, market, folder, described["windows"], console)
     folder.write_json(PLAN, described | {"status": "finished"})
     return result
+
+
+def _train_after_drift(
+    config: DictConfig,
+    settings: RollingSettings,
+    market: Market,
+    folder: RunFolder,
+    described: dict[str, Any],
+    console: Console,
+) -> None:
+    """Window by window: whether it trains is asked once, and written down with the reason."""
+    windows, overrides = described["windows"], list(described["overrides"])
+
+    def train_one(k: int) -> None:
+        one = _config_of(config, folder, windows[k])
+        if settings.warm_start and k:
+            one.warm_start = str(folder.path / windows[windows[k - 1]["model_of"]]["folder"])
+        _train_window(one, overrides)
+
+    def asked(at_work: int, k: int) -> bool:
+        window = windows[k]
+        if window["model_of"] is None:
+            window["reason"] = reason_to_retrain(config, settings, market, folder, windows, k)
+            window["model_of"] = k if window["reason"] else at_work
+            folder.write_json(PLAN, described)
+        words = (
+            f"trains anew: {window['reason']}" if window["reason"] else f"keeps the model of {windows[at_work]['name']}"
+        )
+        console.print(f"{window['name']} {words}", soft_wrap=True, markup=False)
+        return window["model_of"] == k
+
+    choose_models(len(windows), train_one, asked)
 
 
 def _market(config: DictConfig) -> Market:
@@ -115,42 +146,35 @@ def _plan(config: DictConfig, settings: RollingSettings, market: Market) -> dict
     """Windows and their dates as plain data."""
     env: EnvSettings = build(config.env)
     segments = [Segment(market.bars.symbol, *piece) for piece in market.table.pieces]
-    planned = plan_folds(
-        market.bars.timestamps,
-        segments,
-        settings.folds(env.episode.least_length + 1),
-        env.episode.window,
-        settings.validation_share,
-    )
-    folds = [fold for fold, _ in planned]
-    used = list(range(len(folds)))
-    if settings.retrain == "on_drift":
-        used = adaptive_plan(folds, lambda train, recent: _drifted(config, market, train, recent))
-    windows = [_described(k, dates, used[k]) for k, (_, dates) in enumerate(planned)]
-    return {"windows": windows, "table": _table(folds, used)}
+    least = env.episode.least_length + 1
+    try:
+        planned = plan_folds(
+            market.bars.timestamps, segments, settings.folds(least), env.episode.window, settings.validation_share
+        )
+    except DataError as error:
+        if error.name != "fold-too-small":
+            raise
+        raise DataError(
+            error.name,
+            error.sentence,
+            needed=f"{least:,} bars: an episode of env.episode.length, and one more",
+            found=error.found,
+            help=["a longer rolling.step or rolling.window, or a shorter env.episode.length"],
+            kept="nothing was written",
+        ) from error
+    known = settings.retrain == "always"
+    windows = [_described(k, dates, k if known or k == 0 else None) for k, (_, dates) in enumerate(planned)]
+    return {"windows": windows, "table": folds_table([fold for fold, _ in planned])}
 
 
-def _drifted(config: DictConfig, market: Market, train_rows: np.ndarray, recent: np.ndarray) -> bool:
-    if len(recent) < LEAST_DRIFT_BARS:
-        return False
-    draws = generator(int(config.random_seed), f"drift-{recent[0]}")
-    table = market.table
-    return any(d.drifted for d in feature_drift(table.values[train_rows], table.values[recent], table.names, draws))
-
-
-def _described(k: int, dates: FoldDates, model_of: int) -> dict[str, Any]:
+def _described(k: int, dates: FoldDates, model_of: int | None) -> dict[str, Any]:
+    """A window as plain data; whose model trades it is None where drift will tell, and why it trains is `reason`."""
     stamps = {name: _stamp(value) for name, value in dates._asdict().items() if name != "name"}
-    return {"name": dates.name, "folder": f"windows/{k + 1:02d}", "model_of": model_of, **stamps}
+    return {"name": dates.name, "folder": f"windows/{k + 1:02d}", "model_of": model_of, "reason": "", **stamps}
 
 
 def _stamp(ns: int) -> str:
     return pd.Timestamp(ns, tz="UTC").isoformat()
-
-
-def _table(folds: Sequence[Fold], used: Sequence[int]) -> list[str]:
-    lines = folds_table(folds)
-    kept = [f"  keeps the model of {folds[u].name}" if u != k else "" for k, u in enumerate(used)]
-    return [lines[0], *(f"{line}{note}" for line, note in zip(lines[1:], kept, strict=True))]
 
 
 def _train_all(

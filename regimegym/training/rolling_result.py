@@ -21,11 +21,9 @@ from regimegym.features.market import Market
 from regimegym.features.splits import RowRange
 from regimegym.training.formatting import number, percent
 from regimegym.training.model_at_work import load_policy
+from regimegym.training.rolling_report import PAGE, write_rolling_report
 from regimegym.training.run_folder import RunFolder, read_json, refused_by_machine
-from regimegym.training.wiring import build
-
-NS_PER_MS = 1_000_000
-MOVED = 0.01  # change of exposure that counts as a trade
+from regimegym.training.wiring import build, own_code
 
 
 class WindowResult(NamedTuple):
@@ -60,28 +58,28 @@ def finish_rolling(
     Returns:
         Log return of the account, net of costs.
     """
-    models = fold_models(market, folder, windows)
+    models = fold_models(market, folder, windows, list(own_code(config).values()))
     settings = build(config.env)
     agent = trade_in_turn(models, settings)
     held = trade_in_turn([model._replace(policy=BuyAndHold(settings)) for model in models], settings)
     own, above = _intervals(agent, held, build(config.evaluation), int(config.random_seed))
     results = window_results(folder, windows, models, agent, held)
     _write(folder, agent, held)
-    folder.write_json(
-        "walk_forward.json",
-        {
-            "windows": [result._asdict() for result in results],
-            "folds": report_folds(agent, held, build(config.evaluation), int(config.random_seed)),
-            "log_return": own._asdict(),
-            "log_return_above_buy_and_hold": above._asdict(),
-        },
-    )
+    label = read_json(folder.path / windows[0]["folder"] / "report.json")["facts"]["agent"]
+    title = f"{label} on {market.bars.symbol}, window after window"
+    described = [
+        result._asdict() | {"reason": window.get("reason", "")} for result, window in zip(results, windows, strict=True)
+    ]
+    seed = int(config.random_seed)
+    write_rolling_report(folder, title, agent, held, described, (own, above), build(config.evaluation), seed)
     _print(console, folder, agent, held, (own, above), results)
     return own.value
 
 
-def fold_models(market: Market, folder: RunFolder, windows: Sequence[dict[str, Any]]) -> list[FoldModel]:
-    """The model that trades each window, with the rows it trades.
+def fold_models(
+    market: Market, folder: RunFolder, windows: Sequence[dict[str, Any]], trust: Sequence[str] = ()
+) -> list[FoldModel]:
+    """The model that trades each window, with the rows it trades; `trust` as of `load_policy`.
 
     Raises:
         ModelError: a window without a model.
@@ -91,7 +89,7 @@ def fold_models(market: Market, folder: RunFolder, windows: Sequence[dict[str, A
     for window in windows:
         k = int(window["model_of"])
         if k not in loaded:
-            trader = load_policy(folder.path / windows[k]["folder"])
+            trader = load_policy(folder.path / windows[k]["folder"], trust=trust)
             tape = trader.tape(market.bars, market.context)
             loaded[k] = FoldModel(trader.policy(market.bars.symbol), tape, RowRange(0, 0))
         tape = loaded[k].tape
@@ -109,39 +107,6 @@ def _intervals(
     n_trades = sum(trajectory.n_trades for trajectory in agent.trajectories)
     own, above = log_return_intervals(returns, n_trades, evaluation.intervals, draws)
     return own[0], above[0]
-
-
-def report_folds(
-    agent: WalkedForward, held: WalkedForward, evaluation: EvaluationSettings, random_seed: int
-) -> list[dict[str, float]]:
-    """Every fold for the report: its dates (UTC ms), bars, log returns, and the paired difference with its interval."""
-    frame, found = agent.frame, []
-    stamps = frame["timestamp"].astype("datetime64[ns, UTC]").astype("int64").to_numpy() // NS_PER_MS
-    for fold in frame["fold"].unique().tolist():
-        marks = _marks(frame, fold)
-        own, other = (np.diff(np.log(one.frame["agent_equity"].to_numpy()[marks])) for one in (agent, held))
-        n_trades = int((np.abs(np.diff(frame["agent_exposure"].to_numpy()[marks])) > MOVED).sum())
-        draws = generator(random_seed, f"fold-{fold}")
-        _, (above,) = log_return_intervals(np.stack([own, other]), n_trades, evaluation.intervals, draws)
-        found.append(
-            {
-                "start_ms": int(stamps[marks][0]),
-                "end_ms": int(stamps[marks][-1]),
-                "n_bars": len(own),
-                "agent": float(own.sum()),
-                "buy_and_hold": float(other.sum()),
-                "difference": above.value,
-                "low": above.low,
-                "high": above.high,
-            }
-        )
-    return found
-
-
-def _marks(frame: pd.DataFrame, fold: int) -> slice:
-    """Rows of a fold and the first one of the next, or the last mark."""
-    rows = np.flatnonzero(frame["fold"].to_numpy() == fold)
-    return slice(int(rows[0]), min(int(rows[-1]) + 1, len(frame) - 1) + 1)
 
 
 def window_results(
@@ -239,7 +204,7 @@ def _print(
         f"drawdown {percent(agent.metrics['max_drawdown'])}, {agent.metrics['trades']:.0f} trades",
         soft_wrap=True,
     )
-    console.print(f"written to {folder.path}", markup=False, soft_wrap=True)
+    console.print(f"report  {folder.path / PAGE}", markup=False, soft_wrap=True)
 
 
 def _lines(results: Sequence[WindowResult]) -> list[str]:

@@ -7,7 +7,7 @@ from regimegym.common.errors import ConfigError
 from regimegym.features.spans import parse_span
 from regimegym.features.splits import WalkForward
 
-RETRAIN = ("always", "on_drift")
+RETRAIN = ("always", "on_drift", "on_feature_drift", "on_performance_drift")
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,10 @@ class RollingSettings:
         anchored: the window begins with the first bar and grows, instead of moving on.
         validation_share: last part of the window, on which the model is selected.
         warm_start: each model begins with the weights of the one before; the windows then train in turn.
-        retrain: `always`, or `on_drift`: only where the features of the last step have drifted from the
-            window of the model at work, which else goes on.
+        retrain: `always`, or only where the model at work has lost its ground, and it goes on elsewhere:
+            `on_feature_drift` where the features of the last step have drifted from its window,
+            `on_performance_drift` where its log return per bar there has fallen from that on its validation, and
+            `on_drift` where either has.
         jobs: windows trained side by side, in processes of their own.
     """
 
@@ -50,6 +52,24 @@ class RollingSettings:
                 needed="rolling.jobs=1, or rolling.warm_start=false",
                 found=f"rolling.jobs={self.jobs}",
             )
+
+        if self.retrain != "always" and self.jobs > 1:
+            raise ConfigError(
+                "in-turn",
+                "whether a window trains is known once the window before it has been traded",
+                needed="rolling.jobs=1, or rolling.retrain=always",
+                found=f"rolling.jobs={self.jobs}",
+            )
+
+    @property
+    def looks_at_features(self) -> bool:
+        """Whether drifted features ask for a new model."""
+        return self.retrain in ("on_drift", "on_feature_drift")
+
+    @property
+    def looks_at_performance(self) -> bool:
+        """Whether fallen results ask for a new model."""
+        return self.retrain in ("on_drift", "on_performance_drift")
 
     def folds(self, least: int) -> WalkForward:
         """The splitter of these spans; what is left at the end is traded when it holds `least` rows."""

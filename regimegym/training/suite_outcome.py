@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from regimegym.evaluate.baselines import RuleSettings
-from regimegym.evaluate.report_content import ReportContext
+from regimegym.evaluate.report_facts import ReportContext
 from regimegym.evaluate.scenario_content import suite_content, suite_markdown
 from regimegym.evaluate.scenario_figure import suite_figure
 from regimegym.evaluate.scenarios import Ground

@@ -147,6 +147,7 @@ def learn(
                     reset_num_timesteps=found is None,
                 )
         except TrainingStopped as stopped:
+            callback.note_stop()
             raise TrainingInterrupted(_stopped(training, callback, stopped)) from stopped
         except BaseException as error:
             if isinstance(error, Exception) and callback.looks:

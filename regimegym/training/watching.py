@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
@@ -13,22 +12,21 @@ from regimegym.common.checks import check_choice, check_not_negative
 from regimegym.common.errors import DataError, RegimeGymError, RunError
 from regimegym.common.seeding import generator
 from regimegym.evaluate.metrics import all_metrics, annual_log_return, max_drawdown, sharpe_ratio, simple_returns
-from regimegym.evaluate.monitoring.alerts import FileSink, LogSink, Notifier, Sink, WebhookSink
-from regimegym.evaluate.monitoring.audit_log import AuditLog
+from regimegym.evaluate.monitoring.alerts import FileSink, LogSink, Sink, WebhookSink
 from regimegym.evaluate.monitoring.drift import DriftSettings, FeatureDrift, feature_drift, performance_drift
-from regimegym.evaluate.monitoring.history import JsonLinesHistory
 from regimegym.evaluate.monitoring.monitor import Alert, Expectation, ModelMonitor, MonitorSettings
 from regimegym.evaluate.rollout import rollout
 from regimegym.evaluate.trajectory import Trajectory
 from regimegym.features.splits import RowRange
 from regimegym.features.synthetic.bootstrap import block_rows
 from regimegym.training.formatting import number
+from regimegym.training.health import Health
 from regimegym.training.outcome import period
-from regimegym.training.run_folder import RunFolder, read_json, refused_by_machine
+from regimegym.training.run_folder import RunFolder
 from regimegym.training.subject import Subject, open_subject
+from regimegym.training.watching_outcome import FOLDER, PAGE, history_of, record_look
 from regimegym.training.wiring import build
 
-FOLDER = "monitoring"  # below the run
 REFERENCES = ("validation", "test")
 LEAST_BARS = 50  # new bars below which nothing can be said
 N_PATHS = 300  # of what is expected
@@ -64,23 +62,6 @@ class AlertSettings:
         return sinks + ([WebhookSink(self.webhook)] if self.webhook is not None else [])
 
 
-class Health(NamedTuple):
-    """What a monitor found.
-
-    Attributes:
-        alerts: everything that is not as it should be.
-        metrics: of the new bars. monitor: with what was expected of them.
-        drifts: feature by feature.
-        trajectory: of the account that followed the model over the new bars.
-    """
-
-    alerts: list[Alert]
-    metrics: dict[str, float]
-    monitor: ModelMonitor
-    drifts: list[FeatureDrift]
-    trajectory: Trajectory
-
-
 def monitor_run(config: DictConfig) -> Health:
     """Look at the run `config.run` on the new bars of `config.data`, tell whom it may concern, print the table.
 
@@ -99,8 +80,8 @@ def monitor_run(config: DictConfig) -> Health:
     new = open_subject(config.run, config)
     own = open_subject(config.run, _on_own_data(config))
     found = judge_health(own, new, build(config.monitor), build(config.drift), int(config.random_seed))
-    _record(new.run, found, alerting)
-    _print(found, config.reference)
+    record_look(new.run, found, alerting.sinks(new.run), alerting.quiet, config.reference)
+    _print(found, config.reference, new.run)
     if found.alerts:
         raise Unhealthy(
             "unhealthy",
@@ -133,7 +114,7 @@ def judge_health(
     monitor = ModelMonitor(expected(reference, now, random_seed), settings)
     metrics = all_metrics(now)
     alerts = monitor.check(metrics)
-    past = [metrics for _, metrics in _history(new.run).read(settings.trend_window - 1)]
+    past = [metrics for _, metrics in history_of(new.run).read(settings.trend_window - 1)]
     alerts += monitor.check_trends([*past, metrics])
     change = performance_drift(reference.log_returns, now.log_returns, generator(random_seed, "performance-drift"))
     if change.p_value < SURE:
@@ -199,34 +180,11 @@ def expected(reference: Trajectory, now: Trajectory, random_seed: int) -> dict[s
     return found
 
 
-def _history(run: RunFolder) -> JsonLinesHistory:
-    return JsonLinesHistory(run.path / FOLDER / "history.jsonl")
-
-
-def _record(run: RunFolder, found: Health, alerting: AlertSettings) -> None:
-    """Keep the metrics, tell of the alerts, enter both in the log that shows tampering."""
-    now = datetime.now(UTC)
-    folder = run.path / FOLDER
-    notifier = Notifier(alerting.sinks(run), alerting.quiet)
-    with refused_by_machine(folder, 0, kept="the run as it was"):
-        folder.mkdir(parents=True, exist_ok=True)
-        notifier.load_state(read_json(folder / "told.json"))
-        told = notifier.notify(found.alerts, now)
-        run.write_json(f"{FOLDER}/told.json", notifier.state())
-        _history(run).add(found.metrics, now)
-        content = {
-            "bars": period(found.trajectory.timestamps),
-            "metrics": found.metrics,
-            "alerts": [alert._asdict() for alert in found.alerts],
-            "told": [alert.key for alert in told],
-        }
-        AuditLog(folder / "audit.jsonl").append("monitor", content, now)
-
-
-def _print(found: Health, reference: str) -> None:
+def _print(found: Health, reference: str, run: RunFolder) -> None:
     console = Console(highlight=False)
     for line in health_lines(found.metrics, found.monitor, found.drifts, found.trajectory, reference):
         console.print(line, soft_wrap=True, markup=False)
+    console.print(f"page   {run.path / FOLDER / PAGE}", soft_wrap=True, markup=False)
     if not found.alerts:
         console.print("healthy")
 

@@ -5,6 +5,7 @@ import pytest
 
 from regimegym.agents.gate import FlatPolicy, Gate, flat_action, gate_statistic, gated
 from regimegym.common.actions import Action
+from regimegym.envs.observation import ACCOUNT_FIELDS
 from regimegym.envs.settings import ActionSettings
 
 OBSERVATIONS = {"account": np.zeros((3, 6), np.float32), "row": np.arange(3)}
@@ -26,6 +27,15 @@ def test_a_closed_gate_never_trades_and_an_open_one_is_not_there():
     closed = gated(inner, Gate(1.5, 1.5), action)
     decision, _ = closed.on_tape(None, 0, 9).act(OBSERVATIONS, None, np.ones(3, bool))
     assert decision.action.tolist() == [1, 1, 1]
+
+
+def test_a_closed_gate_closes_what_it_finds_open():
+    account = np.zeros((3, 6), np.float32)
+    account[1, ACCOUNT_FIELDS.index("exposure")] = 0.5
+    decision, _ = FlatPolicy(int(Action.HOLD)).act({"account": account})
+    assert decision.action.tolist() == [Action.HOLD] * 3
+    np.testing.assert_array_equal(decision.target, [np.nan, 0.0, np.nan])
+    assert FlatPolicy(int(Action.HOLD)).act(OBSERVATIONS)[0].target is None
 
 
 def test_flat_is_what_each_kind_of_action_calls_it():

@@ -175,3 +175,22 @@ def test_real_files_have_the_oddities_that_were_looked_at_by_hand(here, real_dat
     assert main(["data", "check", str(path), "--json", "out.json"]) == 0
     (file,) = json.loads((here / "out.json").read_text())["files"]
     assert {finding["rule"] for finding in file["findings"]} == REAL_NOTES[name]
+
+
+def test_settings_of_a_training_are_understood_as_flags(here, capsys):
+    names = {"date": "When", "open": "First, of day", "close": "Last"}
+    table().rename(columns=names).to_csv("odd.csv", index=False)
+    assert main(["data", "check", "odd.csv"]) == 2
+    assert "'data.columns={timestamp: NAME, open: NAME, close: NAME}'" in capsys.readouterr().out
+    table().rename(columns={"date": "When", "close": "Last"}).to_csv("odd.csv", index=False)
+    assert main(["data", "check", "data.path=odd.csv", "data.columns={timestamp: When, close: Last}"]) == 0
+    assert main(["data", "check", "odd.csv", "--columns", "timestamp=When,close=Last"]) == 0
+    german = table().rename(columns={"date": "Date"}).map(lambda cell: str(cell).replace(".", ","))
+    german.to_csv("german.csv", index=False, sep=";")
+    assert main(["data", "check", "german.csv", "data.dialect=decimal_comma"]) == 0
+    capsys.readouterr()
+    assert main(["data", "check", "german.csv"]) == 2
+    said = capsys.readouterr()
+    assert "data.dialect=decimal_comma reads it" in said.out
+    assert "--fix" not in said.err  # nothing would be left
+    assert main(["data", "check", "german.csv", "data.nothing=1"]) == 2

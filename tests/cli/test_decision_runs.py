@@ -29,6 +29,9 @@ def test_layers_are_fitted_saved_reported_and_can_be_left_out(run):
     curve = described["parts"]["validation"]["thresholds"]
     best = max(curve, key=lambda row: row["log_return"])
     assert card.layers().base == best["threshold"]
+    page = (run / "report.html").read_text()
+    assert "Validation, log return" in page
+    assert "<span class=mut>chosen</span>" in page
     found = read(run / "metrics.json")["validation"]["agent"]["log_return"]
     assert found == pytest.approx(best["log_return"], abs=1e-12)
     assert main(["evaluate", f"run={run}"]) == 0
@@ -36,6 +39,8 @@ def test_layers_are_fitted_saved_reported_and_can_be_left_out(run):
     with_layers, without = sorted(path.parent for path in (run / "evaluations").rglob("metrics.json"))
     again = read(with_layers / "metrics.json")["test"]["agent"]
     assert again == read(run / "metrics.json")["test"]["agent"]
+    assert read(with_layers / "report.json")["decision"] == described
+    assert read(without / "report.json")["decision"] is None
     assert read(without / "metrics.json")["test"]["agent"] is not None
 
 

@@ -42,3 +42,26 @@ def test_a_reader_that_leaves_early_gets_no_traceback():
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("words", [["fit", "--help"], ["train", "agnt=ppo"]])
+def test_help_and_what_does_not_compose_are_answered_before_anything_heavy_is_imported(words):
+    code = (
+        "import sys\nfrom regimegym.cli.main import main\n"
+        "try:\n    main(sys.argv[1:])\nfinally:\n"
+        "    print(*{'torch', 'numba', 'pandas', 'scipy'} & {*sys.modules}, 'only', file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == "only"
+
+
+def test_a_pipe_without_special_letters_ends_no_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "regimegym.cli.main", "data", "check", "prîces.csv"],
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )
+    assert done.returncode == 2
+    assert b"pr?ces.csv" in done.stdout
+    assert b"data/broken-contract" in done.stderr

@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_runs import TINY_DQN, read
 
 from regimegym.cli.main import main
 from regimegym.evaluate.monitoring.audit_log import AuditLog
+from regimegym.evaluate.monitoring.history import JsonLinesHistory
 
 RUN = [*TINY_DQN, "features=minimal", "data=random_walk", "data.n_bars=2600", "run_dir=run"]
 LOOK = ["monitor", "run=run", "drift.n_resamples=60"]
@@ -41,6 +43,8 @@ def test_a_run_on_more_of_the_same_is_healthy(folder, monkeypatch, capsys):
     assert out.rstrip().endswith("healthy")
     assert "max_drawdown" in out
     assert AuditLog("run/monitoring/audit.jsonl").verify() >= 1
+    assert read(folder / "run/monitoring/health.json")["is_healthy"] is True
+    assert "Healthy" in (folder / "run/monitoring/monitor.html").read_text()
 
 
 def test_a_run_on_another_market_is_not_and_the_exit_code_says_so(folder, monkeypatch, capsys):
@@ -58,6 +62,23 @@ def test_a_run_on_another_market_is_not_and_the_exit_code_says_so(folder, monkey
     assert main([*LOOK, "data.path=crash.csv", "alerts.file=told.jsonl"]) == 4
     assert len((folder / "told.jsonl").read_text().splitlines()) == len(lines)
     assert set(read(folder / "run/monitoring/told.json"))
+    assert read(folder / "run/monitoring/health.json")["is_healthy"] is False
+
+
+def test_every_look_is_a_point_of_the_trends_in_the_page_and_in_tensorboard(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    before = len(JsonLinesHistory("run/monitoring/history.jsonl").read())
+    assert main([*LOOK, "data.path=calm.csv"]) == 0
+    history = JsonLinesHistory("run/monitoring/history.jsonl").read()
+    health = read(folder / "run/monitoring/health.json")
+    assert len(history) == len(health["looks"]) == before + 1
+    assert health["looks"][-1]["metrics"]["max_drawdown"]["now"] == history[-1][1]["max_drawdown"]
+    events = EventAccumulator("run/monitoring/tensorboard").Reload()
+    for name, key in (("now", "max_drawdown"), ("limit", "max_drawdown_limit"), ("expected", "max_drawdown_expected")):
+        found = sorted((event.step, event.value) for event in events.Scalars(f"monitor/{key}"))
+        kept = [look["metrics"]["max_drawdown"][name] for look in health["looks"]]
+        assert [step for step, _ in found] == list(range(before + 1))
+        assert [value for _, value in found] == pytest.approx(kept, rel=1e-6)
 
 
 @pytest.mark.parametrize(

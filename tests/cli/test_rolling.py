@@ -10,6 +10,9 @@ import yaml
 from tiny_runs import TINY_DQN, read
 
 from regimegym.cli.main import main
+from regimegym.training import rolling, rolling_drift
+from regimegym.training.run_folder import RunFolder
+from regimegym.training.wiring import read_run_config
 
 ROLLING = [*TINY_DQN, "data.n_bars=1740", "features=minimal", "rolling.window=600", "rolling.step=500"]
 
@@ -98,9 +101,52 @@ def test_rolling_training_begins_each_window_with_the_weights_before(tmp_path, m
     assert result["windows"][1]["weights_moved"] == 0.0  # nothing was learned, so what was there is still there
 
 
+def test_whether_a_window_trains_is_asked_once_and_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    asked = []
+
+    def reason(config, settings, market, folder, windows, k):
+        asked.append(k)
+        return "rsi drifted" if k == 2 else ""
+
+    monkeypatch.setattr(rolling, "reason_to_retrain", reason)
+    words = [*ROLLING, "data.n_bars=1800", "rolling.step=300", "rolling.retrain=on_drift"]
+    assert main(["walkforward", *words, "run_dir=all"]) == 0
+    out = capsys.readouterr().out
+    assert "fold 2 keeps the model of fold 1" in out
+    assert "fold 3 trains anew: rsi drifted" in out
+    plan = read(tmp_path / "all/rolling.json")
+    assert [window["model_of"] for window in plan["windows"]] == [0, 0, 2, 2]
+    assert [window["reason"] for window in plan["windows"]] == ["", "", "rsi drifted", ""]
+    assert sorted(path.name for path in (tmp_path / "all/windows").iterdir()) == ["01", "03"]
+    found = read(tmp_path / "all/walk_forward.json")["folds"]
+    assert [one["model"] for one in found] == ["fold 1", "fold 1", "fold 3", "fold 3"]
+    assert "trained anew: rsi drifted" in (tmp_path / "all/walk_forward.html").read_text()
+    assert "keeps the model of fold 3" in (tmp_path / "all/walk_forward.md").read_text()
+    (tmp_path / "all/rolling.json").write_text(json.dumps(plan | {"status": "running"}))
+    assert main(["train", "resume=all"]) == 0
+    assert asked == [1, 2, 3]
+
+
+def test_what_performance_is_asked_of_are_the_results_on_validation_and_in_the_last_window(walked):
+    config, plan = read_run_config(walked / "rolling.yaml"), read(walked / "rolling.json")
+    first, folder = plan["windows"][0], RunFolder(walked)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(walked.parent)
+        before, now = rolling_drift._results(config, rolling._market(config), folder, first, first)
+    metrics = read(walked / "windows" / "01" / "metrics.json")["validation"]["agent"]
+    (fold, *_) = read(walked / "walk_forward.json")["folds"]
+    assert before.sum() == pytest.approx(metrics["log_return"])
+    # The fold ends with the mark that the next model decides on, one bar later.
+    assert len(now) == fold["n_bars"] - 1
+    assert now.sum() == pytest.approx(read(walked / "windows" / "01" / "metrics.json")["test"]["agent"]["log_return"])
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
+        (["rolling.step=60"], "65 bars: an episode of env.episode.length"),
+        (["rolling.retrain=on_drift", "rolling.jobs=2"], "once the window before it has been traded"),
         (["rolling.window=soon"], "'rolling.window' must be a number of bars or a calendar length, got 'soon'"),
         (["rolling.window=4mo", "rolling.jobs=2", "rolling.warm_start=true"], "are trained one after the other"),
         (["rolling.window=9000"], "do not hold 9000 of training"),

@@ -1,6 +1,11 @@
 """`regime-gym sweep` from the command line to the settings that `train` takes."""
 
 import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -101,6 +106,88 @@ def test_a_dry_run_says_whether_a_search_is_due_and_does_nothing(tmp_path, monke
     assert main(["sweep", "search=smoke", "every=7d", "dry_run=true"]) == 0
     assert "due: no search has finished yet" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
+
+
+def scores(folder):
+    """Number, parameters and score of all trials of a finished sweep."""
+    return [(row["number"], row["parameters"], row["values"]) for row in read(folder / "sweep.json")["trials"]]
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_sweep_prints_how_it_goes_on_and_ends_with_the_trials_it_would_have_had(
+    kind, swept, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    report = TrialRun.report
+
+    def stop_here(trial, look, value):
+        os.kill(os.getpid(), kind)
+        report(trial, look, value)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TrialRun, "report", stop_here)
+        assert main(["sweep", *SMOKE, "n_trials=2", "sweep_dir=s"]) == 0
+    said = capsys.readouterr().err
+    assert "stopped; all trials are kept" in said
+    (command,) = re.findall(r"^next +regime-gym (.*)$", said, re.MULTILINE)
+    assert read(Path("s/trials/0/manifest.json"))["status"] == "interrupted"
+    assert not Path("s/sweep.json").exists()
+    assert main(shlex.split(command)) == 0
+    assert scores(Path("s")) == scores(swept / "s")
+
+
+DYING = """
+import os, signal, sys
+from regimegym.cli.main import main
+from regimegym.training.sweeps.trial import TrialRun
+report, left = TrialRun.report, int(sys.argv[1])
+
+def dying(trial, look, value):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    report(trial, look, value)
+
+TrialRun.report = dying
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def test_killed_by_kill_9_in_a_training_the_same_command_ends_with_the_trials_it_would_have_had(
+    swept, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    words = ["sweep", *SMOKE, "trainer.checkpoint_steps=100", "n_trials=2", "sweep_dir=s"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run(
+        [sys.executable, "-c", DYING, "2", *words], env=environment, check=False, capture_output=True, timeout=200
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert read(Path("s/trials/1/manifest.json"))["status"] == "running"
+    assert list(Path("s/trials/1/checkpoints").iterdir())
+    assert main(words) == 0
+    assert scores(Path("s")) == scores(swept / "s")
+    ledger = Ledger(Path("runs/ledger.jsonl"))
+    assert ledger.count_trials(read(Path("s/sweep.json"))["best"][0]["metrics"]["fingerprint"]) == 2
+
+
+def test_return_against_latency_leaves_a_front_with_both_numbers(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    search = ["search.sampler=nsga2", "search.pruner=none", "search.population=2"]
+    search += ["+search.objectives.latency=minimize"]
+    assert main(["sweep", *SMOKE, *search, "n_trials=3", "sweep_dir=s"]) == 0
+    found = read(Path("s/sweep.json"))
+    assert found["objectives"] == {"log_return": "maximize", "latency": "minimize"}
+    points = {row["number"]: (row["values"]["log_return"], -row["values"]["latency"]) for row in found["trials"]}
+    assert len(points) == 3
+    assert all(-value > 0.0 for _, value in points.values())
+    front = {k for k, p in points.items() if not any(q != p and q[0] >= p[0] and q[1] >= p[1] for q in points.values())}
+    assert {row["number"] for row in found["best"]} == front
+    assert "on the Pareto front" in capsys.readouterr().out or len(front) == 1
+    page = Path("s/sweep.html").read_text()
+    assert "<h2>Pareto front</h2>" in page
+    assert page.count('class="front"') == len(front)
 
 
 def test_a_stopped_trial_goes_on_from_its_checkpoint(tmp_path, monkeypatch):

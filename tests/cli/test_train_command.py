@@ -131,10 +131,10 @@ def test_jobs_of_a_sweep_never_open_the_test_part(tmp_path, monkeypatch):
     assert ledger.count_looks(fingerprint, (0, 2**62)) == 0
 
 
-@pytest.mark.parametrize("agent", ["ppo", "a2c", "dqn", "qrdqn"])
-def test_every_agent_trains_and_is_evaluated(agent, tmp_path, monkeypatch):
+def test_an_agent_of_sb3_is_tested_too(tmp_path, monkeypatch):
+    """That every agent trains and is validated: test_every_config_trains.py."""
     monkeypatch.chdir(tmp_path)
-    assert main(["train", *TINY, f"agent={agent}", "run_dir=run"]) == 0
+    assert main(["train", *TINY, "agent=qrdqn", "run_dir=run"]) == 0
     assert set(read(tmp_path / "run" / "metrics.json")) == {"validation", "test"}
 
 

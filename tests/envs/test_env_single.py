@@ -72,7 +72,7 @@ def test_bars_that_a_stage_replaced_live_as_long_as_their_episode(tape):
     steps(plain, [BUY])
     for seed in range(20):  # each lays all bars out anew
         env.set_stage(Stage(tapes=[random_tape(150, seed)]))
-        gc.collect()
+    gc.collect()
     actions = np.random.default_rng(1).integers(3, size=50)
     assert_same(steps(env, actions), steps(plain, actions))
 

@@ -1,5 +1,7 @@
 """Runs side by side: equal runs are not told apart, a planted difference is, and only common evidence counts."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,8 @@ from regimegym.common.errors import DataError
 from regimegym.evaluate.comparison import ComparedRun, comparison_content
 from regimegym.evaluate.intervals import IntervalSettings
 from regimegym.evaluate.metrics import METRICS
-from regimegym.evaluate.report.compare import comparison_markdown, render_comparison
+from regimegym.evaluate.report.compare import render_comparison
+from regimegym.evaluate.report.markdown import markdown_of
 
 HOUR = 3_600_000_000_000
 SETTINGS = IntervalSettings(n_resamples=400)
@@ -42,7 +45,7 @@ def test_a_planted_difference_is_found_and_none_is_not():
     assert better["p_holm"] < 0.01
     assert same["difference"] == pytest.approx(0.0, abs=1e-12)
     assert same["p"] is None
-    assert "a is better than b" in comparison_markdown(found)
+    assert "a is better than b" in markdown_of(render_comparison(found))
 
 
 def test_only_common_bars_count_and_equity_starts_there():
@@ -72,3 +75,22 @@ def test_names_of_runs_cannot_become_markup():
     attack = "<img src=x onerror=alert(1)>"
     page = render_comparison(compare(run(attack, 0.0, 1), run("b", 0.0, 2)))
     assert attack not in page
+
+
+def test_what_choosing_the_best_is_worth_is_said_and_known_to_the_test_of_skill():
+    skilled = compare(run("a", 0.002, 1), run("b", 0.0, 2), run("c", 0.0, 3))["selection"]
+    assert skilled["probability_of_overfitting"] == 0.0  # the best in one half is the best in the other
+    assert skilled["spa_p"] < 0.05
+    lucky = compare(*(run(name, 0.0, seed) for seed, name in enumerate("abcdef", 1)))
+    assert lucky["selection"]["probability_of_overfitting"] > 0.2
+    assert lucky["selection"]["spa_p"] > 0.05
+    text = markdown_of(render_comparison(lucky))
+    assert "Choosing the best of these 6: in " in text
+    assert "earns more than buy and hold has p = " in render_comparison(lucky)
+
+
+def test_without_the_extra_the_comparison_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "arch.bootstrap", None)
+    found = compare(run("a", 0.0, 1), run("b", 0.0, 2))
+    assert found["selection"]["spa_p"] is None
+    assert "needs the extra stats" in markdown_of(render_comparison(found))

@@ -22,7 +22,8 @@ from regimegym.evaluate.evaluation import evaluate_policy
 from regimegym.evaluate.intervals import Interval, IntervalSettings
 from regimegym.evaluate.metrics import METRICS
 from regimegym.evaluate.report.build import render_report
-from regimegym.evaluate.report_content import ReportContext, costs_words, to_report, warnings_of
+from regimegym.evaluate.report_content import to_report, warnings_of
+from regimegym.evaluate.report_facts import ReportContext, costs_words
 from regimegym.evaluate.report_series import drawn_fills, regime_spans
 from regimegym.evaluate.rollout import rollout
 from regimegym.evaluate.rules import Flat

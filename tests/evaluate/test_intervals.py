@@ -125,12 +125,12 @@ def test_the_same_generator_state_gives_the_same_interval():
     assert first == second
 
 
-def test_ten_thousand_bars_take_less_than_three_seconds():
+def test_ten_thousand_bars_take_less_than_three_cpu_seconds():
     series = np.random.default_rng(0).normal(0, 0.01, (5, 10_000))
-    begun = time.perf_counter()
+    begun = time.process_time()
     log_return_intervals(series, 500, IntervalSettings(), np.random.default_rng(1))
     sharpe_intervals(series, 500, 8766.0, IntervalSettings(), np.random.default_rng(1))
-    assert time.perf_counter() - begun < 3.0
+    assert time.process_time() - begun < 3.0
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from regimegym.common.errors import MachineError, RunError
 from regimegym.envs.settings import EnvSettings
 from regimegym.evaluate.evaluation import evaluate_policy
 from regimegym.evaluate.intervals import IntervalSettings
-from regimegym.evaluate.report import build, headings, summary
+from regimegym.evaluate.report import headings, page, summary
 from regimegym.evaluate.report.build import render_report, write_report
 from regimegym.evaluate.report.figures import chart_data, embed_json
 from regimegym.evaluate.report.numbers import percent, words
@@ -217,7 +217,7 @@ def test_the_file_is_written_whole_or_not_at_all(report, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(build.os, "replace", full)
+    monkeypatch.setattr(page.os, "replace", full)
     with pytest.raises(MachineError, match=r"cannot be written to .*No space left on device"):
         write_report(report, path)
     assert path.read_bytes() == before

@@ -1,11 +1,16 @@
 """The report as a person sees it, in the system's Chromium when there is one."""
 
+import re
 import shutil
 
 import pytest
+from page_examples import compared, health, walked
 from report_example import example_report
 
 from regimegym.evaluate.report.build import write_report
+from regimegym.evaluate.report.compare import render_comparison
+from regimegym.evaluate.report.monitor_page import render_health
+from regimegym.evaluate.report.walked import render_walk_forward
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 if CHROMIUM is None:
@@ -260,3 +265,56 @@ def test_a_report_of_one_moment_and_of_undefined_numbers_still_draws(visit, repo
     assert page.locator("svg.c").count() == len(CHARTS)
     assert "NaN" not in page.content()
     assert page.problems == []
+
+
+def test_heat_tables_sort_by_a_head_and_come_back(visit, report, tmp_path):
+    values = {"2023-01": 0.02, "2023-02": None, "2023-03": -0.11, "2023-04": 0.3}
+    months = [
+        {"month": month, "log_return": value, "buy_and_hold_log_return": 0.0, "max_drawdown": 0.1, "mean_exposure": 0.5}
+        for month, value in values.items()
+    ]
+    path = tmp_path / "months.html"
+    write_report({**report, "per_month": months}, path)
+    page = visit(url=path.as_uri())
+    head = page.locator("table.heat thead th").nth(1)
+
+    def shown():
+        return page.locator("table.heat tbody th").all_inner_texts()
+
+    orders = []
+    for _ in range(3):
+        head.locator("button").click()
+        orders.append((head.get_attribute("aria-sort"), [month[-1] for month in shown()]))
+    assert orders == [
+        ("descending", ["4", "1", "3", "2"]),  # what is undefined stands last
+        ("ascending", ["3", "1", "4", "2"]),
+        ("none", ["1", "2", "3", "4"]),
+    ]
+    assert page.problems == []
+
+
+def test_a_report_prints_on_a_few_pages(visit):
+    printed = visit().pdf(prefer_css_page_size=True)
+    assert 4 <= len(re.findall(rb"/Type\s*/Page[^s]", printed)) <= 9
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_other_pages_draw_without_error_and_without_sideways_scroll(visit, tmp_path, width, scheme):
+    pages = {
+        "monitor": render_health(health(9)),
+        "walk": render_walk_forward(walked()),
+        "compare": render_comparison(compared()),
+    }
+    for name, text in pages.items():
+        path = tmp_path / f"{name}.html"
+        path.write_text(text, encoding="utf-8")
+        page = visit(width, scheme, url=path.as_uri())
+        paths = page.locator("svg.c path").evaluate_all("all => all.map(p => p.getAttribute('d'))")
+        assert len(paths) >= 2, name
+        assert not [d for d in paths if not d or "NaN" in d], name
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        for selector in ("h1", ".how", "td", "thead th", ".q", ".state", ".stamp"):
+            contrasts = page.evaluate(CONTRAST, selector)
+            assert min(contrasts, default=21.0) >= 4.5, (name, selector)
+        assert page.problems == []

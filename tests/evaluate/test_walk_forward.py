@@ -1,5 +1,6 @@
 """Folds are what they say, and one account trades all of them: nothing is free between two models."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,15 +10,16 @@ from handmade import HOUR_NS, TabledWindowPolicy, WindowPolicy, make_tape, rando
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from regimegym.agents.gate import Gate, gated
 from regimegym.common.errors import DataError
 from regimegym.common.policy import Decision
 from regimegym.envs.settings import AccountSettings, ActionSettings, EnvSettings
 from regimegym.evaluate.baselines import BuyAndHold, Flat
 from regimegym.evaluate.metrics import METRICS, all_metrics
+from regimegym.evaluate.retraining import feature_reason, performance_reason, results_of
 from regimegym.evaluate.rollout import rollout
 from regimegym.evaluate.walk_forward import (
     FoldModel,
-    adaptive_plan,
     plan_folds,
     trade_in_turn,
     walk_forward,
@@ -93,6 +95,16 @@ def test_a_position_passes_to_the_next_model_without_a_trade():
     assert (np.diff(found.trajectories[0].units[2:]) == 0).all()
 
 
+def test_a_model_behind_a_closed_gate_sells_what_it_inherits_and_stays_flat():
+    tape = random_tape(300, first_row=40)
+    closed = gated(BuyAndHold(SETTINGS), Gate(1.5, 0.0), SETTINGS.action)
+    models = [FoldModel(BuyAndHold(SETTINGS), tape, RowRange(60, 150)), FoldModel(closed, tape, RowRange(150, 280))]
+    (found,) = trade_in_turn(models, SETTINGS).trajectories
+    assert found.fills["side"].tolist() == [1, -1]
+    assert (found.exposure[2:91] > 0.9).all()
+    assert (found.exposure[91:] == 0.0).all()
+
+
 def test_each_fold_is_decided_by_its_own_model_on_its_own_tape():
     tape = random_tape(300, first_row=40)
     ladder = EnvSettings(action=ActionSettings(mode="target", ladder=(0.0, 1.0)))
@@ -165,26 +177,66 @@ def test_tests_that_overlap_cannot_be_one_account():
         trade_in_turn([], SETTINGS)
 
 
-def test_a_model_is_trained_anew_only_after_drift_which_is_asked_of_the_past():
+def test_a_model_is_trained_anew_only_where_it_is_asked_for_which_sees_only_the_past():
     tape = random_tape(700, first_row=40)
     folds = folds_of(tape)
-    asked = []
+    asked, trained = [], []
 
-    def drifted(train, recent):
-        asked.append((int(train[-1]), int(recent[0]), int(recent[-1])))
-        return recent[0] >= folds[3].test[0]
-
-    used = adaptive_plan(folds, drifted)
-    assert used == [0, 0, 0, 0, 4, 5, 6, 7, 8][: len(folds)]
-    assert [recent[2] + 1 for recent in asked] == [int(fold.test[0]) for fold in folds[1:]]
-    assert all(train < recent for train, recent, _ in asked)
-    trained = []
+    def retrain(own, model):
+        asked.append((int(own.train[-1]), *model.rows))
+        return model.rows.stop > folds[3].test[0]
 
     def fit(fold, before):
-        trained.append(fold.name)
+        trained.append((fold.name, before is not None))
         return FoldModel(BuyAndHold(SETTINGS), tape, rows_of(fold))
 
-    found, models = walk_forward(folds, fit, SETTINGS, used)
-    assert trained == ["fold 1", *(fold.name for fold in folds[4:])]
+    found, models = walk_forward(folds, fit, SETTINGS, retrain)
+    assert trained == [("fold 1", False), *((fold.name, True) for fold in folds[4:])]
+    assert [stop for _, _, stop in asked] == [int(fold.test[0]) for fold in folds[1:]]
+    assert [start for _, start, _ in asked] == [int(fold.test[0]) for fold in folds[:-1]]  # what was traded last
+    assert all(train < start < stop for train, start, stop in asked)
     assert [model.rows for model in models] == [rows_of(fold) for fold in folds]
     assert found.frame["fold"].max() == len(folds)
+
+
+def tape_that_turns(at, n=1500, calm=False):
+    """A rising walk that falls from row `at` on."""
+    drift = np.zeros(n) if calm else np.where(np.arange(n) < at, 0.002, -0.004)
+    moves = drift + np.random.default_rng(5).normal(0.0, 0.006, n)
+    return make_tape(100.0 * np.exp(np.cumsum(moves)), first_row=40)
+
+
+@pytest.mark.parametrize(("calm", "trained"), [(False, [0, 5]), (True, [0])])
+def test_results_that_fall_ask_for_a_new_model_once_and_results_that_stay_do_not(calm, trained):
+    folds = folds_of(tape_that_turns(0), train=400, test=150)
+    turn = int(folds[4].test[0])
+    tape, found = tape_that_turns(turn, calm=calm), []
+    assert len(folds) == 7
+
+    def fit(fold, before):
+        found.append(folds.index(fold))
+        return FoldModel(BuyAndHold(SETTINGS), tape, rows_of(fold))
+
+    def retrain(own, model):
+        validation = RowRange(int(own.train[-1]) - 150, int(own.train[-1]) + 1)
+        before = results_of(model, validation, SETTINGS)
+        assert len(before) == 150
+        return performance_reason(before, results_of(model, model.rows, SETTINGS), np.random.default_rng(0)) != ""
+
+    walk_forward(folds, fit, SETTINGS, retrain)
+    assert found == trained
+
+
+def test_a_reason_names_what_fell_and_too_few_bars_are_none():
+    draws, flat = np.random.default_rng(1), np.zeros(200)
+    good, bad = draws.normal(0.002, 0.01, 400), draws.normal(-0.004, 0.01, 200)
+    reason = performance_reason(good, bad, draws)
+    assert re.fullmatch(r"log return per bar fell from \+0\.\d{4} % to −0\.\d{4} % \(p = 0\.00\d\)", reason)
+    assert performance_reason(bad, good, draws) == ""
+    assert performance_reason(flat, flat, draws) == ""
+    assert performance_reason(good, bad[:49], draws) == ""
+    names = ["a", "b", "c", "d", "e"]
+    before, now = draws.normal(size=(600, 5)), draws.normal(size=(200, 5))
+    assert feature_reason(before, now, names, draws) == ""
+    assert feature_reason(before, now + 2.0, names, draws) == "a, b, c and 2 more drifted"
+    assert feature_reason(before, now[:49] + 2.0, names, draws) == ""

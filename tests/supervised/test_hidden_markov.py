@@ -204,6 +204,16 @@ def test_an_agent_sees_the_states_signals_that_are_asked_for():
         settings(state_signals=("leave",))
 
 
+def test_a_variance_at_its_floor_ends_the_fit_without_a_word(caplog):
+    rng = np.random.default_rng(0)
+    steps = np.repeat(rng.normal(size=40), 10)
+    features = np.column_stack([steps, 1e-9 * rng.normal(size=400)])
+    rows = np.arange(400)
+    lesson = Lesson(features, np.full(400, np.nan), rows, ("a", "b"), BAR * rows)
+    HiddenMarkov(settings(n_states=3, least_variance=0.5)).fit(lesson, np.random.default_rng(0))
+    assert not caplog.records
+
+
 def test_time_in_state_counts_from_the_last_change():
     np.testing.assert_array_equal(run_lengths(np.array([1.0, 1, 0, 0, 0, 2])), [1, 2, 1, 2, 3, 1])
     assert stretches(np.array([False, True, True, False, True])) == [2, 1]

@@ -1,5 +1,7 @@
 """The table: scores over rows nobody had learned, intervals that cover, differences that are paired."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from lessons import lesson_with, noise_lesson, nonlinear_lesson
@@ -66,6 +68,16 @@ def test_a_class_that_is_never_called_has_no_precision():
     never = cross_validate("majority", lambda: get_predictor("majority"), lesson, PLAN, 0, QUICK)
     line = comparison_table([never])[1]
     assert np.isnan(never.scores["precision"]) == ("none (0.0%)" in line)
+
+
+def test_a_lesson_of_one_class_is_told_and_what_it_leaves_undefined_is_a_dash(caplog):
+    lesson = replace(noise_lesson(200, 0), labels=np.ones(200))
+    only = cross_validate("logistic", lambda: get_predictor("logistic"), lesson, PLAN, 0, QUICK)
+    assert "'logistic' learned from 'up' alone" in caplog.text
+    line = comparison_table([only])[1]
+    assert "–" in line
+    assert "nan" not in line
+    assert "-0.0000" not in line
 
 
 def test_the_same_predictor_does_not_differ_from_itself_and_a_better_one_does(found):

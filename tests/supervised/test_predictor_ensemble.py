@@ -169,6 +169,29 @@ def test_weights_follow_a_planted_switch_once_labels_are_known():
         fitted(settings_of("weighted"), planted(300, 1)).update(later)
 
 
+def test_rows_one_by_one_are_the_batch_though_a_member_fails(caplog):
+    model = fitted(settings_of("weighted"), planted(300, 1))
+    features = planted(20, 2).features
+    stream = model.stream()
+    np.testing.assert_allclose([stream.push(row) for row in features], model.predict_proba(features))
+    model.members["second"]._probabilities = lambda rows: 1 / 0
+    with caplog.at_level(logging.WARNING):
+        found = stream.push(features[0])
+    assert "'second' of the ensemble cannot answer" in caplog.text
+    np.testing.assert_allclose(found, all_answers(model.members["first"], features[:1])[0])
+
+
+@pytest.mark.parametrize("strategy", ["regime", "stacking"])
+def test_a_filter_among_the_members_is_given_each_row_once(strategy):
+    settings = EnsembleSettings(("logistic", "hmm"), {"hmm": SMALL_HMM}, strategy, n_splits=2)
+    model, features = fitted(settings, planted(300, 1)), planted(30, 2).features
+    answers = model.predict_proba(features)
+    stream = model.stream()
+    model.sources["hmm"]._probabilities = lambda rows: pytest.fail("the whole history again")
+    np.testing.assert_allclose([stream.push(row) for row in features], answers)
+    assert np.isnan(stream.push(np.full(3, np.nan))).all()
+
+
 def test_a_higher_threshold_decides_on_fewer_rows():
     later = planted(300, 2)
     counts = []

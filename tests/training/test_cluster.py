@@ -1,7 +1,10 @@
 """Searches with Ray Tune on a local cluster: a worker is killed, settings change while agents learn."""
 
 import json
+import os
 import re
+import shlex
+import signal
 import threading
 import time
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 ray = pytest.importorskip("ray", reason="needs the extra ray")
 psutil = pytest.importorskip("psutil")
 
+from regimegym.cli.main import main  # noqa: E402
 from regimegym.common.errors import ConfigError  # noqa: E402
 from regimegym.training.compose import compose_config  # noqa: E402
 from regimegym.training.ledger import Ledger  # noqa: E402
@@ -99,6 +103,51 @@ def test_a_population_takes_over_weights_and_changes_its_settings(tmp_path, monk
         for line in file.read_text().splitlines()
     ]
     assert history, "no trial took over the weights of another"
+
+
+def stop_after_the_second_look(folder: Path) -> None:
+    deadline = time.monotonic() + 120
+    log = folder / "logs" / "0.txt"
+    while time.monotonic() < deadline:
+        if log.exists() and "look 2 at step" in log.read_text():
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        time.sleep(0.02)
+
+
+def test_a_stopped_sweep_goes_on_with_the_same_trials_and_a_bad_one_is_cut_short(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    # Drawn with this random seed: the first trial learns from the start, the second one not before it is judged.
+    space = ["search.fixed=[learning_rate,gamma]", "search.overrides=[]"]
+    space += ["+search.parameters.starts={sets: agent.learning_starts, values: [64, 5000]}"]
+    own = [word for word in WORDS if not word.startswith(("agent.learning_starts", "trainer.gate"))]
+    words = ["search=smoke", *space, "search.warm_up_looks=1", *own, "random_seed=1", "n_trials=2", "sweep_dir=s"]
+    words += ["cluster.scheduler=asha", "cluster.cpus_per_trial=2"]  # one after the other
+    stopper = threading.Thread(target=stop_after_the_second_look, args=(tmp_path / "s",))
+    stopper.start()
+    assert main(["sweep", *words]) == 0
+    stopper.join()
+    (command,) = re.findall(r"^next +regime-gym (.*)$", capsys.readouterr().err, re.MULTILINE)
+    assert not (tmp_path / "s" / "sweep.json").exists()
+    drawn = {
+        path.name: json.loads((path / "params.json").read_text()) for path in (tmp_path / "s").glob("tune/train_*")
+    }
+    assert main(shlex.split(command)) == 0
+    rows = {row["number"]: row for row in json.loads((tmp_path / "s" / "sweep.json").read_text())["trials"]}
+    assert [(k, row["state"], row["parameters"]) for k, row in sorted(rows.items())] == [
+        (0, "complete", {"starts": 64}),
+        (1, "pruned", {"starts": 5000}),
+    ]
+    assert {"starts": 64} in drawn
+    # The first went on from its checkpoint, the second ended at its first look of six.
+    assert looks_of(tmp_path / "s", 0)[-1] == 5
+    assert len(looks_of(tmp_path / "s", 0)) <= 6
+    assert looks_of(tmp_path / "s", 1) == [1]
+    assert rows[1]["last"] < rows[0]["values"]["log_return"]
+    fingerprint = rows[0]["metrics"]["fingerprint"]
+    assert Ledger(tmp_path / "runs" / "ledger.jsonl").count_trials(fingerprint) == 2
+    assert main(["sweep", *words, "n_trials=3"]) == 2
+    assert "other n_trials" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,11 @@ def test_every_curriculum_is_what_its_name_says():
     found = {name: curriculum_settings(compose_config("train", words)) for name, words in CURRICULA.items()}
     assert found["none"].is_empty
     assert (found["staged"].gate is None, found["gated"].gate is None) == (True, False)
-    assert {stage.cost_rate for stage in found["staged, own costs"].stages.values()} == {None}
-    assert not found["staged, no noise"].has_noise
-    assert found["staged, no noise"].stages == found["staged"].stages
+    assert {stage.cost_rate for stage in found["staged-own-costs"].stages.values()} == {None}
+    assert not found["staged-no-noise"].has_noise
+    assert found["staged-no-noise"].stages == found["staged"].stages
+    alone = found["staged-episodes-alone"]
+    assert (alone.has_noise, alone.stages) == (False, found["staged-own-costs"].stages)
     for words in (*MARKETS.values(), *LEARNERS.values()):
         compose_config("train", words)
 

@@ -21,9 +21,10 @@ from regimegym.training.benchmarks.envs import our_cases
 from regimegym.training.benchmarks.harness import Rate
 from regimegym.training.benchmarks.market import Sizes
 from regimegym.training.benchmarks.memory import TapeMemory, tape_memory
-from regimegym.training.benchmarks.rows import PEERS, Target, copy_rows, memory_rows, start_rows, step_rows
+from regimegym.training.benchmarks.rows import PEERS, copy_rows, memory_rows, start_rows, step_rows
 from regimegym.training.benchmarks.start import StartTimes
 from regimegym.training.benchmarks.table import WIDTH, benchmark_table
+from regimegym.training.benchmarks.target import Target
 from regimegym.training.benchmarks.worker import OURS, WorkerError
 
 ANY, GTE = PEERS

@@ -6,6 +6,7 @@ import pytest
 
 from regimegym.training.compose import compose_config
 from regimegym.training.rolling import _market, _plan
+from regimegym.training.rolling_drift import reason_to_retrain
 from regimegym.training.wiring import build
 
 
@@ -25,7 +26,21 @@ def write_prices(path, n_calm, n_trend):
 def test_the_model_at_work_goes_on_until_its_features_drift(n_trend, used, tmp_path):
     write_prices(tmp_path / "prices.csv", 2560 - n_trend, n_trend)
     words = ["data=file", f"data.path={tmp_path / 'prices.csv'}", "features=minimal", "env.episode.length=64"]
-    config = compose_config("train", [*words, "rolling.window=1000", "rolling.step=350", "rolling.retrain=on_drift"])
-    plan = _plan(config, build(config.rolling), _market(config))
-    assert [window["model_of"] for window in plan["windows"]] == used
-    assert sum("keeps the model of" in line for line in plan["table"]) == len(used) - len(set(used))
+    rolling = ["rolling.window=1000", "rolling.step=350", "rolling.retrain=on_feature_drift"]
+    config = compose_config("train", [*words, *rolling])
+    settings, market = build(config.rolling), _market(config)
+    windows = _plan(config, settings, market)["windows"]
+    assert [window["model_of"] for window in windows] == [0, None, None, None]  # not known before it is traded
+    for k in range(1, len(windows)):
+        reason = reason_to_retrain(config, settings, market, None, windows, k)
+        windows[k]["model_of"] = k if reason else windows[k - 1]["model_of"]
+        assert reason.endswith("drifted") == (used[k] == k)
+    assert [window["model_of"] for window in windows] == used
+
+
+def test_with_every_window_trained_all_is_known_beforehand(tmp_path):
+    write_prices(tmp_path / "prices.csv", 2560, 0)
+    words = ["data=file", f"data.path={tmp_path / 'prices.csv'}", "features=minimal", "env.episode.length=64"]
+    config = compose_config("train", [*words, "rolling.window=1000", "rolling.step=350"])
+    windows = _plan(config, build(config.rolling), _market(config))["windows"]
+    assert [window["model_of"] for window in windows] == [0, 1, 2, 3]

@@ -41,6 +41,29 @@ def test_the_suite_lies_beside_the_report(folder):
     assert (folder / "scenarios.md").read_text().startswith("# Scenarios: default")
 
 
+def test_of_several_seeds_the_median_is_shown_in_a_band_of_all(folder):
+    report = json.loads((folder / "report.json").read_text())
+    assert [one["random_seed"] for one in report["seeds"]] == [1, 2] == report["facts"]["random_seeds"]
+    agent = report["policies"][0]
+    assert agent["metrics"]["log_return"] == pytest.approx(min(one["log_return"] for one in report["seeds"]))
+    low, high = agent["band"]["low"], agent["band"]["high"]
+    assert all(a <= b <= c for a, b, c in zip(low, agent["equity"], high, strict=True))
+    assert low != high
+    assert "Shown is the run with the median, never the best" in (folder / "report.html").read_text()
+
+
+def test_a_suite_adds_what_the_model_does_where_the_truth_is_known(folder):
+    report = json.loads((folder / "report.json").read_text())
+    found = {(one["world"], one["who"]): one for one in report["checks"]["detection"]}
+    assert {world for world, _ in found} == {"regime_switches", "regime"}
+    assert all(0.0 <= one["plain_accuracy"] <= one["accuracy"] <= 1.0 for one in found.values())
+    assert len(report["checks"]["shocks"]) == 4
+    assert report["drift"]["n"] > 0
+    page = (folder / "report.html").read_text()
+    assert "Regimes where the truth is planted" in page
+    assert "Inputs shocked" in page
+
+
 def test_the_test_part_is_opened_once_and_the_looks_before_are_said(runs, folder):
     ledger, manifest = Ledger("runs/ledger.jsonl"), json.loads((runs[0].folder.path / "manifest.json").read_text())
     fingerprint = manifest["data_fingerprint"]
@@ -139,5 +162,10 @@ def test_the_model_trades_other_histories_of_the_same_blocks(runs, capsys):
     assert 0.0 <= content["ruin"]["low"] <= content["ruin"]["value"] <= content["ruin"]["high"] <= 1.0
     assert content["tails"]["log_return"] == sorted(content["tails"]["log_return"])
     assert "Monte Carlo, 20 histories" in said
+    assert "targets " in said
+    page = (target / "report.html").read_text()
+    assert '<section id="histories">' in page
+    assert "of 20 other histories" in (target / "report.md").read_text()
+    assert (target / "trades.csv").read_text().startswith("entry_time,exit_time,side,")
     assert main(["evaluate", "run=runs/a", "monte_carlo=5"]) == 2
     assert "n_paths" in capsys.readouterr().err

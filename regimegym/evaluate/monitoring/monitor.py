@@ -112,17 +112,21 @@ class ModelMonitor:
         if value is None or not math.isfinite(value):
             found = "is missing" if value is None else f"is {value}"
             return [
-                Alert(name, "missing", math.nan, expected.value, f"{name} {found}, {expected.value:g} was expected")
+                Alert(name, "missing", math.nan, expected.value, f"{name} {found}, {expected.value:.4g} was expected")
             ]
         alerts = []
         limit = self.limit(name)
         if value < limit if self.better[name] == "high" else value > limit:
-            text = f"{name} is {value:g}, worse than {limit:g} ({expected.value:g} was expected)"
+            text = f"{name} is {value:.4g}, worse than {limit:.4g} ({expected.value:.4g} was expected)"
             alerts.append(Alert(name, "worse", value, limit, text))
         if expected.below is not None and value < expected.below:
-            alerts.append(Alert(name, "below", value, expected.below, f"{name} is {value:g}, below {expected.below:g}"))
+            alerts.append(
+                Alert(name, "below", value, expected.below, f"{name} is {value:.4g}, below {expected.below:.4g}")
+            )
         if expected.above is not None and value > expected.above:
-            alerts.append(Alert(name, "above", value, expected.above, f"{name} is {value:g}, above {expected.above:g}"))
+            alerts.append(
+                Alert(name, "above", value, expected.above, f"{name} is {value:.4g}, above {expected.above:.4g}")
+            )
         return alerts
 
     def limit(self, name: str) -> float:
@@ -143,7 +147,7 @@ class ModelMonitor:
             series = [metrics.get(name) for metrics in history[-window:]]
             values = np.array([math.nan if value is None else value for value in series], np.float64)
             if len(values) == window and is_worsening(values, better):
-                text = f"{name} went from {values[0]:g} to {values[-1]:g} over the last {window} values"
+                text = f"{name} went from {values[0]:.4g} to {values[-1]:.4g} over the last {window} values"
                 alerts.append(Alert(name, "trend", float(values[-1]), float(values[0]), text))
         return alerts
 

@@ -232,3 +232,14 @@ function zoom(x) {
 }
 function drawTime() { charts.filter(chart => chart.time).forEach(draw); legendValues(visibleEnd()); }
 function drawAll() { charts.forEach(draw); legendValues(visibleEnd()); }
+function start() {  // draw, and again at every width
+  drawAll();
+  let lastWidth = innerWidth, timer;
+  addEventListener("resize", () => {
+    if (innerWidth === lastWidth) return;
+    lastWidth = innerWidth;
+    clearTimeout(timer);
+    timer = setTimeout(drawAll, 80);
+  });
+  document.querySelectorAll(".reset").forEach(button => button.addEventListener("click", () => zoom(whole.slice())));
+}

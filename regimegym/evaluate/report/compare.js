@@ -26,12 +26,4 @@ function equitySpec(narrow) {
   };
 }
 charts.push({host: document.getElementById("chart-equity"), spec: equitySpec, time: true});
-drawAll();
-let lastWidth = innerWidth, timer;
-addEventListener("resize", () => {
-  if (innerWidth === lastWidth) return;
-  lastWidth = innerWidth;
-  clearTimeout(timer);
-  timer = setTimeout(drawAll, 80);
-});
-document.querySelectorAll(".reset").forEach(button => button.addEventListener("click", () => zoom(whole.slice())));
+start();

@@ -1,45 +1,47 @@
-"""The page of several runs side by side, and the same as Markdown."""
+"""The page of several runs side by side."""
 
-import base64
-import hashlib
-from collections.abc import Iterator
 from html import escape
-from pathlib import Path
 from string import Template
 from typing import Any
 
 from regimegym.evaluate.metrics import METRICS
-from regimegym.evaluate.report.build import part_of, write_page
-from regimegym.evaluate.report.figures import embed_json
-from regimegym.evaluate.report.markdown import markdown_table
-from regimegym.evaluate.report.numbers import NO_BREAK, day, interval, mark, number, percent, plural, quantity
+from regimegym.evaluate.report.numbers import (
+    day,
+    interval,
+    is_defined,
+    mark,
+    number,
+    percent,
+    plural,
+    quantity,
+)
+from regimegym.evaluate.report.page import Page, part_of, render_page
 from regimegym.evaluate.report.reading import Report, unit_of
 from regimegym.evaluate.report.sections import section, shaded
 from regimegym.evaluate.report.summary import track
 from regimegym.evaluate.report.tables import cell, table
 
 DAY_MS = 86_400_000
-
-
-def write_comparison(content: dict[str, Any], path: Path) -> None:
-    """Write comparison.html, whole or not at all. Raises MachineError."""
-    write_page(render_comparison(content), path)
+SCRIPTS = ("charts.js", "compare.js")
+FILES = "The same content as data: <code>comparison.json</code>, as text: <code>comparison.md</code>."
 
 
 def render_comparison(content: Report) -> str:
     """The HTML text; verdict, tables and intervals stand without JavaScript."""
-    script = "(() => {\n" + part_of("charts.js") + "\n" + part_of("compare.js") + "})();"
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return Template(part_of("compare.html")).substitute(
-        title=escape(f"{plural(len(content['runs']), 'run')} side by side"),
-        facts=_facts(content),
-        verdict=_verdict(content),
-        metrics=_metrics(content),
-        scenarios=_scenarios(content),
-        style=part_of("style.css"),
-        script=script,
-        script_hash=f"sha256-{digest}",
-        data=embed_json(_data(content)),
+    title = escape(f"{plural(len(content['runs']), 'run')} side by side")
+    parts = {"verdict": _verdict(content), "metrics": _metrics(content), "scenarios": _scenarios(content)}
+    parts["equity"] = part_of("equity.html")
+    return render_page(
+        Page(
+            tab=title,
+            kind="comparison",
+            title=title,
+            facts=_facts(content),
+            body=Template(part_of("compare.html")).substitute(parts),
+            files=FILES,
+            scripts=SCRIPTS,
+            data=_data(content),
+        )
     )
 
 
@@ -77,7 +79,25 @@ def _verdict(content: Report) -> str:
         "is one "
         "piece of evidence, however long it is; runs of several seeds and a suite of scenarios say more."
     )
-    return section("verdict", "Comparison", sentence(content), how, table(head, rows, "cards"))
+    note = f'<p class="note">{escape(selection_words(content))}</p>'
+    return section("verdict", "Comparison", sentence(content), how, table(head, rows, "cards"), note)
+
+
+def selection_words(content: Report) -> str:
+    """What choosing the best of the runs is worth, in words."""
+    found, n = content["selection"], len(content["runs"])
+    said = []
+    if is_defined(found["probability_of_overfitting"]):
+        said.append(
+            f"Choosing the best of these {n}: in {percent(found['probability_of_overfitting'], 0)} of the halves of "
+            f"the bars the run that was best there is below the median in the other half, and in "
+            f"{percent(found['loss_probability'], 0)} it loses there (CSCV, {found['n_blocks']} blocks)."
+        )
+    if is_defined(found["spa_p"]):
+        said.append(f"That none of them earns more than buy and hold has p = {number(found['spa_p'], 3)} (SPA).")
+    elif not found["spa_was_run"]:
+        said.append("The SPA test against buy and hold needs the extra stats: pip install 'regime-gym[stats]'.")
+    return " ".join(said)
 
 
 def _against(first: str, row: Report, reach: float) -> str:
@@ -148,38 +168,3 @@ def _data(content: Report) -> dict[str, Any]:
         "intraday": (content["end_ms"] - content["start_ms"]) / bars < 0.9 * DAY_MS,
         "lines": [{"name": name, "equity": content["equity"][name]} for name in names],
     }
-
-
-def comparison_markdown(content: dict[str, Any]) -> str:
-    """The text of comparison.md."""
-    return "\n".join(_lines(content)).replace(NO_BREAK, " ") + "\n"
-
-
-def _lines(content: Report) -> Iterator[str]:
-    runs = content["runs"]
-    yield f"# {' against '.join(run['name'] for run in runs)}"
-    yield ""
-    bars = f"{content['n_bars']:,} common bars"
-    yield f"{sentence(content)}. {content['part']} part, {bars}, data `{content['data_fingerprint']}`."
-    yield ""
-    yield from markdown_table(
-        ("minus", "log return", "interval", "p", "p, Holm"),
-        [
-            (
-                row["key"],
-                number(row["difference"], 3, True),
-                f"{interval(row['low'], row['high'], 'log', True)} {mark(row['low'], row['high'], 0.0)}",
-                number(row["p"], 4),
-                number(row["p_holm"], 4),
-            )
-            for row in content["against"]
-        ],
-    )
-    yield ""
-    yield from markdown_table(
-        ("metric", *(run["name"] for run in runs)),
-        [
-            (meta.label, *(quantity(run["metrics"].get(key), unit_of(key, meta.unit)) for run in runs))
-            for key, meta in METRICS.items()
-        ],
-    )

@@ -1,4 +1,4 @@
-"""Statistics and calibration in the report: what is chance, and whether what the model states comes true."""
+"""Statistics in the report: what is chance."""
 
 from collections.abc import Sequence
 from html import escape
@@ -52,10 +52,6 @@ def statistics_heading(content: Report) -> str:
         )
         first = f"On this path told apart from {ahead} of {len(content['path'])} baselines"
     return first + second
-
-
-def _n_beaten(rows: Sequence[Report]) -> int:
-    return sum(is_defined(row["p_holm"]) and row["p_holm"] < 0.05 and row["difference"] > 0 for row in rows)
 
 
 def _scenario_test(content: Report | None) -> str:
@@ -130,7 +126,7 @@ def _path_table(path: Sequence[Report]) -> str:
 
 
 def _facts(report: Report, content: Report) -> list[tuple[str, str]]:
-    trials, timing, risk, pnl = content["trials"], content["timing"], content["risk"], report.get("pnl_parts") or {}
+    trials, timing, risk = content["trials"], content["timing"], content["risk"]
     found = [
         (
             "Trials",
@@ -150,12 +146,10 @@ def _facts(report: Report, content: Report) -> list[tuple[str, str]]:
             ),
         ),
         ("Power", words(content["power"])),
+        *_seeds(report.get("seeds") or []),
+        *_hindsight(report.get("hindsight") or {}),
+        *_inputs(report.get("drift")),
     ]
-    if pnl:
-        share = {name: money / report["facts"]["initial_cash"] for name, money in pnl.items() if is_defined(money)}
-        parts = ", ".join(f"{name} {percent(value, 1, True)}" for name, value in share.items() if name != "total")
-        text = f"{parts}; together {percent(share.get('total'), 1, True)} of the starting equity."
-        found.insert(2, ("Where it came from", text))
     if risk:
         met = risk["backtest"]
         found.append(
@@ -174,88 +168,31 @@ def _facts(report: Report, content: Report) -> list[tuple[str, str]]:
     return found
 
 
-def calibration_section(report: Report) -> str:
-    """Values against what followed and the detector against its labels; nothing where neither is stated."""
-    content = report.get("calibration")
-    if not content:
-        return ""
-    parts = []
-    if content["actions"]:
-        rows = [_action_row(one) for one in content["actions"]]
-        head = [
-            "Action, from flat",
-            "Said lowest tenth",
-            "followed",
-            "Said highest tenth",
-            "followed",
-            "Rank correlation",
-        ]
-        parts.append(table(head, rows, "cards"))
-        parts.append('<figure class="optional"><div class="chart" id="chart-values"></div></figure>')
-    if content["regimes"]:
-        rows = [_regime_row(name, one) for name, one in content["regimes"]["by_regime"].items()]
-        parts.append(
-            table(["Regime detector", "Bars of the label", "Mean probability", "Calibration error"], rows, "cards")
-        )
-        parts.append('<figure class="optional"><div class="chart" id="chart-reliability"></div></figure>')
-    how = (
-        f"On {number(content['n'], 0)} bars of this part, over {content['horizon']} bars from the fill and after "
-        f"costs. Values "
-        "are in the unit of the training reward, so compare their order and slope with what followed. The detector "
-        "is compared "
-        "with the causal label it was taught, not with a truth that nobody knows."
+def _seeds(found: Sequence[Report]) -> list[tuple[str, str]]:
+    """The log return of every seed; the run that is shown is the median."""
+    if len(found) < 2:
+        return []
+    each = ", ".join(f"{one['random_seed']}: {signed_log(one['log_return'])}" for one in found)
+    return [("Seeds", f"Log return of every seed: {each}. Shown is the run with the median, never the best.")]
+
+
+def _hindsight(found: Report) -> list[tuple[str, str]]:
+    """What the best path over the same actions earned, and how much of it the agent has."""
+    regret, share = found.get("regret"), found.get("captured_share")
+    if not is_defined(regret):
+        return []
+    exact = "exactly" if found["is_exact"] else "approximately"
+    text = (
+        f"The best path over the agent's own actions, {exact}, earned {signed_log(regret)} in log return more "
+        f"(regret); the agent has captured {percent(share, 1, True)} of it."
     )
-    return section("calibration", "Calibration", calibration_heading(content), how, *parts)
+    return [("Against hindsight", text)]
 
 
-def calibration_heading(content: Report) -> str:
-    """Whether higher values were followed by more, and how often the detector names the label."""
-    said = []
-    if content["actions"]:
-        ranks = [one["rank_correlation"] for one in content["actions"] if is_defined(one["rank_correlation"])]
-        mean = sum(ranks) / len(ranks) if ranks else 0.0
-        text = (
-            "rank what followed"
-            if mean > 0.05
-            else "say little about what followed"
-            if mean > -0.05
-            else "rank it backwards"
-        )
-        said.append(f"values {text} (mean rank correlation {number(mean, 2, True)})")
-    if content["regimes"]:
-        regimes = content["regimes"]
-        said.append(
-            f"the detector names the label on {percent(regimes['agreement'], 0)} of the bars, the commonest label "
-            f"would on {percent(regimes['majority'], 0)}; averaged over the labels that is "
-            f"{percent(regimes['balanced'], 0)} against {percent(1 / regimes['n_labels'], 0)}"
-        )
-    text = "; ".join(said)
-    return text[:1].upper() + text[1:]
-
-
-def _action_row(one: Report) -> str:
-    first, last = (f"{number(one['predicted'][i], 4, True)}" for i in (0, -1))
-    low, high = (f"{percent(one['realised'][i], 2, True)} ± {percent(one['error'][i], 2)}" for i in (0, -1))
-    return (
-        f'<tr><th scope="row">{escape(one["label"])}</th>'
-        + cell(first, "Said lowest")
-        + cell(low, "followed")
-        + cell(last, "Said highest")
-        + cell(high, "followed")
-        + cell(f"<b>{number(one['rank_correlation'], 3, True)}</b>", "Rank correlation")
-        + "</tr>"
-    )
-
-
-def _regime_row(name: str, one: Report) -> str:
-    n = sum(one["counts"])
-    happened = sum(h * c for h, c in zip(one["happened"], one["counts"], strict=True)) / n if n else None
-    stated = sum(s * c for s, c in zip(one["stated"], one["counts"], strict=True)) / n if n else None
-    return (
-        f'<tr><th scope="row"><span class="tag '
-        f'{escape(name.upper())}">{escape(name[:1].upper())}</span>{escape(name)}</th>'
-        + cell(percent(happened, 1), "Bars of the label")
-        + cell(percent(stated, 1), "Mean probability")
-        + cell(number(one["error"], 3), "Calibration error")
-        + "</tr>"
-    )
+def _inputs(drift: Report | None) -> list[tuple[str, str]]:
+    """Features that are distributed otherwise than in training."""
+    if not drift:
+        return []
+    text = f"{drift['drifted']} of {plural(drift['n'], 'feature')} are distributed otherwise than in training"
+    worst = ", ".join(f"{escape(row['name'])} {number(row['effect'])}" for row in drift["worst"])
+    return [("Inputs", f"{text} (PSI with block bootstrap, Benjamini-Hochberg){': ' if worst else ''}{worst}.")]

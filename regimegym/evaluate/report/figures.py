@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from regimegym.evaluate.report.numbers import is_defined
-from regimegym.evaluate.report.reading import Report, agent_of, buy_and_hold_of, display_name
+from regimegym.evaluate.report.reading import Report, agent_of, buy_and_hold_of, by_regime_of, display_name
 
 DAY_MS = 86_400_000
 
@@ -47,6 +47,7 @@ def chart_data(report: Report) -> dict[str, Any]:
         },
         "costs": _costs(report["cost_curve"]),
         "profile": _profile(report),
+        "histories": _histories(report),
         "values": _values(report),
         "reliability": _reliability(report),
     }
@@ -81,16 +82,27 @@ def _profile(report: Report) -> dict[str, Any] | None:
     return scenarios and scenarios["profile"]
 
 
+def _histories(report: Report) -> dict[str, Any] | None:
+    """Quantiles of the equity over the paths, multiples of the start, by the name that the chart calls them."""
+    content = report.get("monte_carlo")
+    if not content:
+        return None
+    rows = dict(zip(content["tail_levels"], content["equity_band"], strict=True))
+    names = {0.05: "low", 0.25: "quarter", 0.5: "median", 0.75: "three_quarters", 0.95: "high"}
+    return {"bars": content["equity_band_bars"], **{name: _series(rows[level]) for level, name in names.items()}}
+
+
 def _values(report: Report) -> list[dict[str, Any]] | None:
     actions = (report.get("calibration") or {}).get("actions")
     return actions and [{name: one[name] for name in ("label", "predicted", "realised")} for one in actions]
 
 
 def _reliability(report: Report) -> dict[str, Any] | None:
-    regimes = (report.get("calibration") or {}).get("regimes")
-    return regimes and {
-        name: {"stated": one["stated"], "happened": one["happened"]} for name, one in regimes["by_regime"].items()
-    }
+    calibration = report.get("calibration") or {}
+    if not calibration.get("regimes"):
+        return None
+    found = by_regime_of(calibration)
+    return {name: {"stated": one["stated"], "happened": one["happened"]} for name, one in found.items()}
 
 
 def _series(values: list[float | None]) -> list[float | None]:

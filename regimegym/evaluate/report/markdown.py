@@ -1,176 +1,141 @@
-"""The report as Markdown: the same content and wording as the HTML, for reviews, chats and diffs."""
+"""A page as Markdown: the same words, tables and numbers, for reviews, chats and diffs.
 
-from collections.abc import Iterator, Sequence
+It is read off the page itself, so the two cannot say different things. Charts, buttons and the trees of the run card
+are left out.
+"""
 
-from regimegym.evaluate.report import evidence, headings, sections, summary
-from regimegym.evaluate.report.numbers import (
-    DASH,
-    NO_BREAK,
-    day,
-    interval,
-    mark,
-    minute,
-    number,
-    percent,
-    plural,
-    quantity,
-)
-from regimegym.evaluate.report.reading import Report, display_name, unit_of
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
 
-CHECKS = {"yes": "yes", "no": "**no**", "unknown": "not measured"}
+from regimegym.evaluate.report.numbers import DASH, NO_BREAK
 
-
-def report_markdown(report: Report) -> str:
-    """The text of report.md."""
-    return "\n".join(_lines(report)).replace(NO_BREAK, " ") + "\n"
+VOID = {"meta", "br", "input", "img", "link", "hr"}
+SKIPPED_TAGS = {"head", "script", "style", "nav", "button", "svg", "figure", "footer"}
+SKIPPED_CLASSES = {"eyebrow", "places", "noscript", "trees"}
+# What begins a line of its own, by tag or by class, and with what.
+LINES = {"h1": "# ", "h2": "## ", "p": "", "li": "- ", "dt": "- ", "summary": "", "pre": "    "}
+CLASS_LINES = {"stamp": "", "l": "- ", "axis": ""}
+BOLD_TAGS = {"dt", "summary", "b"}  # outside of tables
+BOLD_CLASSES = {"q", "stamp"}
+APART = {"small", "span", "b", "div", "dd"}  # what they hold is a word of its own
+ENDS = {*LINES, "dd", "table"}
 
 
-def _lines(report: Report) -> Iterator[str]:
-    yield f"# {_plain(report['title'])}"
-    yield ""
-    yield _facts(report)
-    yield from _verdict(report)
-    yield from _key_figures(report)
-    yield from _section(headings.metrics_heading(report), _metrics(report))
-    yield from _section(headings.regime_heading(report), _regimes(report))
-    if report.get("scenarios"):
-        yield from _section(sections.scenario_heading(report), _scenario_groups(report["scenarios"]))
-    yield from _section(headings.cost_heading(report), _costs(report))
-    if report.get("statistics"):
-        yield from _section(evidence.statistics_heading(report["statistics"]), _path(report["statistics"]["path"]))
-    if report.get("calibration"):
-        yield from _section(evidence.calibration_heading(report["calibration"]), ())
-    yield from _section("What speaks against it", (f"- **{a}** {b}" for a, b in summary.weaknesses(report)))
-    yield from _section("Repeat it", _commands(report))
+def markdown_of(page: str) -> str:
+    """The Markdown text of an HTML page or a part of it that this package rendered."""
+    reader = _Reader()
+    reader.feed(page)
+    reader.close()
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(reader.lines())).strip() + "\n"
 
 
-def _section(heading: str, lines: Sequence[str] | Iterator[str]) -> Iterator[str]:
-    yield ""
-    yield f"## {_plain(heading)}"
-    yield ""
-    yield from lines
+class _Reader(HTMLParser):
+    """Collects blocks: lines with their beginning, and tables as rows of cells."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.stack: list[tuple[bool, str]] = []  # of every open tag: whether it is left out, and what ends its text
+        self.blocks: list[str | list[list[str]]] = []
+        self.begin, self.text = "", ""
+        self.row: list[str] | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """An element opens."""
+        if tag in VOID:
+            return
+        given = dict(attrs)
+        classes = set((given.get("class") or "").split())
+        out = self._is_out() or tag in SKIPPED_TAGS or bool(classes & SKIPPED_CLASSES) or "aria-hidden" in given
+        bold = (tag in BOLD_TAGS and self.row is None) or bool(classes & BOLD_CLASSES)
+        self.stack.append((out, "** " if bold else " " if tag in APART else ""))
+        if not out:
+            self._open(tag, next((CLASS_LINES[name] for name in classes & CLASS_LINES.keys()), LINES.get(tag)))
+            self._add("**" if bold else " " if tag in APART else "")
+
+    def _open(self, tag: str, beginning: str | None) -> None:
+        if tag == "table":
+            self._flush()
+            self.blocks.append([])
+        elif tag == "tr":
+            self.row = []
+        elif tag in ("th", "td") and self.row is not None:
+            self.row.append("")
+        elif self.row is None and beginning is not None:
+            self._flush()
+            self.begin = beginning
+
+    def handle_endtag(self, tag: str) -> None:
+        """An element closes."""
+        if tag in VOID or not self.stack:
+            return
+        out, ending = self.stack.pop()
+        if out:
+            return
+        if ending.startswith("**"):
+            self.text = self.text.rstrip()
+        self._add(ending)
+        if tag == "tr" and self.row is not None and isinstance(self.blocks[-1], list):
+            self.blocks[-1].append(self.row)
+            self.row = None
+        elif self.row is None and tag in ENDS - {"dt"}:
+            self._flush()
+
+    def handle_data(self, data: str) -> None:
+        """Text between tags."""
+        if not self._is_out():
+            self._add(data)
+
+    def close(self) -> None:
+        """The end."""
+        super().close()
+        self._flush()
+
+    def _is_out(self) -> bool:
+        return bool(self.stack) and self.stack[-1][0]
+
+    def _add(self, text: str) -> None:
+        if self.row:
+            self.row[-1] += text
+        elif self.row is None:
+            self.text += text
+
+    def _flush(self) -> None:
+        text = _plain(self.text)
+        if text:
+            self.blocks.append(f"{self.begin}{text}")
+        self.begin, self.text = "", ""
+
+    def lines(self) -> Iterator[str]:
+        """The lines of the text; a blank one between what is not of one list."""
+        before = ""
+        for block in self.blocks:
+            if isinstance(block, list):
+                yield ""
+                yield from _table(block)
+                yield ""
+                before = ""
+                continue
+            if not (block.startswith("- ") and before.startswith("- ")):
+                yield ""
+            yield block
+            before = block
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.split())
+    return re.sub(r" (?=[,.;:](?: |$))", "", " ".join(text.replace(NO_BREAK, " ").split()))
 
 
-def _facts(report: Report) -> str:
-    facts = report["facts"]
-    looks = facts["test_looks_before"]
-    opened = "" if report["part"] != "test" or looks is None else f", opened {number(looks, 0)} times before"
-    return (
-        f"{day(facts['start_ms'])} {DASH} {day(facts['end_ms'])}, {report['part']} part{opened} · "
-        f"{plural(facts['n_bars'], 'bar')} of {facts['timeframe']} ({number(facts['years'])} years) · fills "
-        f"{facts['fills']} · "
-        f"{facts['costs_words']} · seeds {', '.join(map(str, facts['random_seeds']))} · run `{facts['run_folder']}` · "
-        f"data `{facts['data_fingerprint']}` · made {minute(facts['created_ms'])}"
-    )
-
-
-def _verdict(report: Report) -> Iterator[str]:
-    verdict = report["verdict"]
-    yield ""
-    yield f"## Verdict: {verdict['stamp']}"
-    yield ""
-    for row in verdict["sentences"]:
-        yield f"- **{row['question']}** {row['text']}"
-    yield ""
-    yield from markdown_table(("rule", "met"), ((row["text"], CHECKS[row["state"]]) for row in verdict["checks"]))
-
-
-def _key_figures(report: Report) -> Iterator[str]:
-    yield ""
-
-    def row(one: Report) -> tuple[str, ...]:
-        unit = unit_of(one["key"], one["unit"])
-        signed = one["key"] not in summary.UNSIGNED and unit == "percent"
-        marked = mark(one["low"], one["high"], one["line"])
-        return (
-            one["label"],
-            f"{quantity(one['agent'], unit, signed)} {marked}".strip(),
-            interval(one["low"], one["high"], unit, signed),
-            quantity(one["baseline"], unit, signed),
-        )
-
-    level = f"{percent(report['intervals']['level'], 0)} interval"
-    yield from markdown_table(("figure", "agent", level, "buy and hold"), map(row, report["key_figures"]))
-    yield ""
-    yield "● the interval excludes the line, ○ it includes it; – undefined."
-
-
-def _metrics(report: Report) -> Iterator[str]:
-    policies = report["policies"]
-
-    def row(meta: Report) -> tuple[str, ...]:
-        unit = unit_of(meta["key"], meta["unit"])
-        signed = meta["group"] == "return" and unit == "percent"
-        return (meta["label"], *(quantity(one["metrics"].get(meta["key"]), unit, signed) for one in policies))
-
-    return markdown_table(("metric", *map(display_name, policies)), map(row, report["metrics_meta"]))
-
-
-def _regimes(report: Report) -> Iterator[str]:
-    rows = (
-        (
-            row["label"],
-            percent(row["share"], 0),
-            number(row["agent"]["log_return"], 3, True),
-            number(row["buy_and_hold"]["log_return"], 3, True),
-            percent(row["agent"]["mean_exposure"], 0),
-            number(row["agent"]["trades"], 0),
-        )
-        for row in report["per_regime"]
-    )
-    return markdown_table(("regime", "share of bars", "agent, log return", "buy and hold", "exposure", "trades"), rows)
-
-
-def _scenario_groups(content: Report) -> Iterator[str]:
-    rows = (
-        (
-            group["group"],
-            number(group["n"], 0),
-            number(group["median_log_return"], 3, True),
-            f"{number(group['worst_log_return'], 3, True)} ({group['worst']})",
-            percent(group["share_above_flat"], 0),
-            percent(group["share_above_buy_and_hold"], 0),
-        )
-        for group in content["groups"]
-    )
-    return markdown_table(("scenarios", "n", "median log return", "worst", "above flat", "above buy and hold"), rows)
-
-
-def _costs(report: Report) -> Iterator[str]:
-    curve = report["cost_curve"]
-    rows = (
-        (f"{multiple:g} ×", percent(own, 1, True), percent(other, 1, True))
-        for multiple, own, other in zip(
-            curve["multiples"], curve["agent_total_return"], curve["buy_and_hold_total_return"], strict=True
-        )
-    )
-    return markdown_table(("costs", "agent", "buy and hold"), rows)
-
-
-def _path(path: Sequence[Report]) -> Iterator[str]:
-    rows = (
-        (f"agent − {row['label']}", number(row["difference"], 3, True), number(row["p"], 4), number(row["p_holm"], 4))
-        for row in path
-    )
-    return markdown_table(("on this one path", "log return", "p", "p, Holm"), rows)
-
-
-def _commands(report: Report) -> Iterator[str]:
-    for row in report["commands"]:
-        yield f"    {row['command']}"
-
-
-def markdown_table(head: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequence[str]] | map) -> Iterator[str]:
-    """Lines of a Markdown table; the first column is text, the others are numbers."""
-    yield f"| {' | '.join(head)} |"
-    yield f"|{'|'.join(['---', *['---:'] * (len(head) - 1)])}|"
-    for row in rows:
-        yield f"| {' | '.join(_cell(text) for text in row)} |"
+def _table(rows: list[list[str]]) -> Iterator[str]:
+    """A table of Markdown; columns without any text, which hold drawings, are left out."""
+    width = max(len(row) for row in rows)
+    full = [[_cell(text) for text in row] + [""] * (width - len(row)) for row in rows]
+    kept = [k for k in range(width) if any(row[k] for row in full)]
+    for number, row in enumerate(full):
+        yield f"| {' | '.join(row[k] or (DASH if number else '') for k in kept)} |"
+        if number == 0:
+            yield f"|{'|'.join(['---', *['---:'] * (len(kept) - 1)])}|"
 
 
 def _cell(text: str) -> str:
-    return _plain(text).replace("|", "\\|") if text else DASH
+    return _plain(text).replace("|", "\\|")

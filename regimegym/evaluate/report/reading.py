@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from regimegym.common.regimes import REGIMES
 from regimegym.evaluate.report.numbers import is_defined
 
 Report = dict[str, Any]
@@ -43,3 +44,9 @@ def metric(policy: Report, key: str) -> float | None:
     """A metric of a policy; None when it is undefined or missing."""
     value = policy["metrics"].get(key)
     return value if is_defined(value) else None
+
+
+def by_regime_of(calibration: Report) -> Report:
+    """The detector's reliability by regime in the order of Regime: a file keeps its keys in that of the alphabet."""
+    found = calibration["regimes"]["by_regime"]
+    return {name: found[name] for name in (regime.name.lower() for regime in REGIMES) if name in found}

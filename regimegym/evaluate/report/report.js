@@ -1,7 +1,7 @@
 // What the report draws with the engine of charts.js.
 
 const policies = data.policies, agent = policies[0];
-const bands = policies.filter(policy => policy.band);
+const bands = policies.filter(policy => policy.band), tint = policy => policy.key === "agent" ? "--agent-tint" : "--random";
 const HATCHED = 1, PLAIN_GROUND = 2, DOTTED = 3;  // regime codes
 const REGIME_COLOURS = {0: "--up", 1: "--down", 3: "--swing"};
 const REGIME_INKS = {0: "--up-ink", 1: "--down-ink", 2: "--plateau-ink", 3: "--swing-ink"};
@@ -12,7 +12,7 @@ const sinceStart = policy => i => percent(known(policy.equity[i]) ? policy.equit
 const LEGENDS = {
   equity: [
     ...policies.map(policy => ({key: policy.key, name: policy.name, ...policy.line, value: sinceStart(policy)})),
-    ...bands.map(policy => ({key: `${policy.key}-band`, name: policy.band.label, colour: "--random", band: true})),
+    ...bands.map(policy => ({key: `${policy.key}-band`, name: policy.band.label, colour: tint(policy), band: true})),
   ],
   drawdown: [["agent", agent], ["buy_and_hold", policies[1]]].map(([key, policy]) =>
     ({name: policy.name, fixed: true, ...policy.line, value: i => percent(data.drawdown[key][i])})),
@@ -74,7 +74,7 @@ function equitySpec(narrow) {
     yTicks: height => view.log ? growthTicks(...y) : niceTicks(y[0] - 1, y[1] - 1, height / 55).map(v => v + 1),
     yText: v => v >= 10 ? `× ${number(v, 0)}` : percent(v - 1, y[1] - y[0] < .06 ? 1 : 0, true),
     layers: [
-      ...bands.map(policy => ({type: "band", key: `${policy.key}-band`, low: policy.band.low, high: policy.band.high, colour: "--random"})),
+      ...bands.map(policy => ({type: "band", key: `${policy.key}-band`, low: policy.band.low, high: policy.band.high, colour: tint(policy)})),
       ...[...policies].reverse().map(policy => ({type: "line", key: policy.key, y: policy.equity, ...policy.line,
         end: `${policy.name} ${sinceStart(policy)(visibleEnd())}`})),
     ],
@@ -205,6 +205,21 @@ function profileSpec(narrow) {
     ],
   };
 }
+function historiesSpec(narrow) {
+  const h = data.histories, xs = h.bars, room = Math.max(Math.max(...h.high) / Math.max(Math.min(...h.low), 1e-4), 1.004);
+  const y = [Math.max(Math.min(...h.low), 1e-4) / room ** .05, Math.max(...h.high) * room ** .05];
+  return {
+    height: narrow ? 240 : 280, room: textRoom(["median +000.0 %"]), x: [xs[0], xs[xs.length - 1]], xs, y, log: true, zero: 1,
+    label: "Equity over other histories, per cent since the start", xLabel: "bars traded",
+    xTicks: () => niceTicks(xs[0], xs[xs.length - 1], narrow ? 3 : 6), xText: v => number(v, 0),
+    yTicks: () => growthTicks(...y), yText: v => v >= 10 ? `× ${number(v, 0)}` : percent(v - 1, 0, true),
+    layers: [
+      {type: "band", key: "nine-tenths", low: h.low, high: h.high, colour: "--random"},
+      {type: "band", key: "half", low: h.quarter, high: h.three_quarters, colour: "--agent-tint"},
+      {type: "line", key: "median-history", y: h.median, ...agent.line, end: `median ${percent(h.median[xs.length - 1] - 1, 1, true)}`},
+    ],
+  };
+}
 function crossSpec(narrow, rows, words) {  // curves that do not share their x: each is laid on the common grid
   const all = rows.flatMap(row => row.x), low = Math.min(...all), high = Math.max(...all), n = 81;
   const xs = Array.from({length: n}, (_, i) => low + (high - low || 1) * i / (n - 1));
@@ -237,13 +252,13 @@ function legendAbove(host, names) {
 const valueRows = (data.values || []).map(row => ({name: row.label, x: row.predicted, y: row.realised}));
 const regimeRows = Object.entries(data.reliability || {}).filter(([, row]) => row.stated.length > 1).map(([name, row]) => ({name, x: row.stated, y: row.happened}));
 const valuesSpec = narrow => crossSpec(narrow, valueRows,
-  {label: "Realised return against the value that was stated", x: "value stated, unit of the training reward; tenths of the bars", diagonal: false});
+  {label: "Realised return against the value that was stated", x: narrow ? "value stated, tenths of the bars" : "value stated, unit of the training reward; tenths of the bars", diagonal: false});
 const reliabilitySpec = narrow => crossSpec(narrow, regimeRows,
   {label: "How often the label was the regime, against the probability stated", x: "probability stated", diagonal: true});
 
 /* Start. */
 document.querySelector(".noscript").hidden = true;
-for (const [name, spec, time] of [["equity", equitySpec, true], ["drawdown", drawdownSpec, true], ["price", priceSpec, true], ["exposure", exposureSpec, true], ["costs", costSpec, false], ["profile", profileSpec, false], ["values", valuesSpec, false], ["reliability", reliabilitySpec, false]]) {
+for (const [name, spec, time] of [["equity", equitySpec, true], ["drawdown", drawdownSpec, true], ["price", priceSpec, true], ["exposure", exposureSpec, true], ["costs", costSpec, false], ["profile", profileSpec, false], ["histories", historiesSpec, false], ["values", valuesSpec, false], ["reliability", reliabilitySpec, false]]) {
   if (!document.getElementById(`chart-${name}`)) continue;
   const host = document.getElementById(`chart-${name}`), rows = {values: valueRows, reliability: regimeRows}[name];
   if (rows && !rows.length) { host.closest("figure").hidden = true; continue; }
@@ -251,26 +266,41 @@ for (const [name, spec, time] of [["equity", equitySpec, true], ["drawdown", dra
   charts.push({host, spec, time});
 }
 buildLegends();
-drawAll();
+start();
 
-let lastWidth = innerWidth, timer;
-addEventListener("resize", () => {
-  if (innerWidth === lastWidth) return;
-  lastWidth = innerWidth;
-  clearTimeout(timer);
-  timer = setTimeout(drawAll, 80);
-});
-addEventListener("beforeprint", () => {
-  document.querySelectorAll("details").forEach(d => { d.dataset.open = d.open ? "1" : ""; d.open = true; });
-  view.printing = true;
+for (const [event, printing] of [["beforeprint", true], ["afterprint", false]]) addEventListener(event, () => {  // what is folded stays so
+  view.printing = printing;
   drawAll();
 });
-addEventListener("afterprint", () => {
-  document.querySelectorAll("details").forEach(d => { d.open = Boolean(d.dataset.open); });
-  view.printing = false;
-  drawAll();
-});
-document.querySelectorAll(".reset").forEach(button => button.addEventListener("click", () => zoom(whole.slice())));
+/* Tables of scenarios and months: a click on a head sorts, the third one brings the groups back. */
+const NEXT = {none: "descending", descending: "ascending", ascending: "none"};
+function cellValue(row, column) {
+  const text = row.cells[column].textContent.replace(/−/g, "-").replace(/[^-.\d]/g, "");
+  return column ? Number(text || NaN) : row.cells[0].textContent;
+}
+function compare(p, q, direction) {  // what is undefined stands last either way
+  if (typeof p === "string") return -direction * p.localeCompare(q, "en", {numeric: true});
+  return Number.isNaN(p) || Number.isNaN(q) ? Number.isNaN(p) - Number.isNaN(q) : direction * (q - p);
+}
+function sortable(table) {
+  const body = table.tBodies[0], original = [...body.rows], heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "sort";
+    button.title = "Sort";
+    button.append(...head.childNodes);
+    head.append(button);
+    head.setAttribute("aria-sort", "none");
+    button.addEventListener("click", () => {
+      const order = NEXT[head.getAttribute("aria-sort")], direction = order === "descending" ? 1 : -1;
+      heads.forEach(other => other.setAttribute("aria-sort", other === head ? order : "none"));
+      const rows = original.filter(row => !row.classList.contains("grp"));
+      body.replaceChildren(...(order === "none" ? original : rows.sort((p, q) => compare(cellValue(p, column), cellValue(q, column), direction))));
+    });
+  });
+}
+document.querySelectorAll("table.heat").forEach(sortable);
 const logButton = document.getElementById("log"), themeButton = document.getElementById("theme");
 logButton.hidden = themeButton.hidden = false;
 logButton.addEventListener("click", () => {

@@ -1,4 +1,4 @@
-"""Sections that stand only where something was measured: months, scenarios, walk-forward; and the way to all of them.
+"""Sections that stand only where something was measured: months and scenarios; and the way to all of them.
 
 Like every table of the report they are plain HTML. Every text that comes from the data passes `escape`.
 """
@@ -10,17 +10,13 @@ from typing import Any
 
 from regimegym.evaluate.report.numbers import (
     DASH,
-    day,
-    interval,
     is_defined,
-    mark,
     number,
     percent,
     plural,
     words,
 )
 from regimegym.evaluate.report.reading import Report
-from regimegym.evaluate.report.summary import track
 from regimegym.evaluate.report.tables import cell, table
 
 SHOWN_POLICIES = ("buy_and_hold", "ma_cross", "mean_reversion", "volatility_target", "regime_rule", "random")
@@ -31,10 +27,12 @@ LINKS = {
     "trades": "Trades",
     "regimes": "Regimes",
     "metrics": "Metrics",
+    "targets": "Targets",
     "scenarios": "Scenarios",
     "costs": "Costs",
     "walkforward": "Walk-forward",
     "statistics": "Statistics",
+    "histories": "Histories",
     "calibration": "Calibration",
     "against": "Against it",
     "card": "Run card",
@@ -152,52 +150,15 @@ def known_or_zero(value: float | None) -> float:
     return value if is_defined(value) else 0.0
 
 
-def walk_forward_section(report: Report) -> str:
-    """Every fold with its dates, and the difference to buy and hold; nothing without a walk-forward."""
-    content = report.get("walk_forward")
-    if not content:
-        return ""
-    folds = content["folds"]
-    reach = (
-        max([abs(known_or_zero(fold[side])) for fold in folds for side in ("low", "high", "difference")], default=0.0)
-        or 1.0
-    )
-    rows = [_fold_row(fold, reach) for fold in folds]
-    ahead = sum(known_or_zero(fold["difference"]) > 0 for fold in folds)
-    unsure = sum(mark(fold["low"], fold["high"], 0.0) == "○" for fold in folds)
-    heading = f"{ahead} of {plural(len(folds), 'fold')} ahead of buy and hold, {unsure} intervals include zero"
-    how = (
-        "Each fold is trained anew on the bars before it, selected on its own validation, purged, and tested once "
-        "on the "
-        "block that follows. Log returns; the difference is paired on the same bars."
-    )
-    head = ["Fold, test block", "Bars", "Agent", "Buy and hold", "Difference", "95 % interval", ""]
-    return section("walkforward", "Walk-forward", heading, how, table(head, rows, "cards"))
-
-
-def _fold_row(fold: Report, reach: float) -> str:
-    gap, low, high = fold["difference"], fold["low"], fold["high"]
-    return (
-        f'<tr><th scope="row">{day(fold["start_ms"])} {DASH} {day(fold["end_ms"])}</th>'
-        + cell(number(fold["n_bars"], 0), "Bars")
-        + cell(signed_log(fold["agent"]), "Agent", "own")
-        + cell(signed_log(fold["buy_and_hold"]), "Buy and hold")
-        + cell(f"<b>{signed_log(gap)}</b>", "Difference")
-        + cell(
-            f'<span>{interval(low, high, "log", True)}<span class="mk">{mark(low, high, 0.0)}</span></span>', "Interval"
-        )
-        + cell(track(gap, low, high, 0.0, domain=(-reach, reach)), "", "wide")
-        + "</tr>"
-    )
-
-
 def navigation(report: Report) -> str:
     """Links to the sections that stand."""
     optional: dict[str, Any] = {
+        "targets": report.get("targets"),
         "scenarios": report.get("scenarios"),
         "walkforward": report.get("walk_forward"),
         "statistics": report.get("statistics"),
-        "calibration": report.get("calibration"),
+        "histories": report.get("monte_carlo"),
+        "calibration": report.get("calibration") or report.get("decision") or report.get("checks"),
     }
     return "".join(f'<a href="#{key}">{text}</a>' for key, text in LINKS.items() if optional.get(key, True))
 

@@ -30,6 +30,7 @@ WEAKNESSES = {
     "exposure_concentration": "Exposure",
     "action_collapse": "Actions",
     "worst_scenario": "Worst scenario",
+    "behind_buy_and_hold": "Behind buy and hold",
 }
 UNSIGNED = ("max_drawdown",)
 SIGNED_NUMBER = re.compile(r"[+−]\d[\d,.]*\d(?:\u00a0%)?")
@@ -193,12 +194,19 @@ def weaknesses(report: Report) -> list[tuple[str, str]]:
     weak = report.get("weaknesses") or ()
     return [
         *(("Warning", _sentence(text)) for text in report["warnings"]),
-        *((WEAKNESSES.get(one["key"], "Weak"), one["text"]) for one in weak if one["is_weak"]),
+        *(_weakness(one) for one in weak if one["is_weak"]),
         *_look_ahead(report.get("look_ahead")),
+        *_drift(report.get("drift")),
         *_shrinkage(report.get("shrinkage") or {}),
         ("Trials and looks", counters),
         ("Length of the record", record),
     ]
+
+
+def _weakness(one: Report) -> tuple[str, str]:
+    """Title and text, which does not begin with the title again."""
+    title = WEAKNESSES.get(one["key"], "Weak")
+    return title, _sentence(one["text"].removeprefix(f"{title.lower()}: "))
 
 
 def _look_ahead(audit: Report | None) -> list[tuple[str, str]]:
@@ -210,6 +218,13 @@ def _look_ahead(audit: Report | None) -> list[tuple[str, str]]:
     if not audit["found"]:
         return [("Look-ahead audit", f"{what}: nothing changed when only the future did.")]
     return [("Look-ahead found", f"{what}: {', '.join(audit['changed'])} changed when only the future did.")]
+
+
+def _drift(found: Report | None) -> list[tuple[str, str]]:
+    if not found or not found["drifted"]:
+        return []
+    text = f"{found['drifted']} of {plural(found['n'], 'feature')} are distributed otherwise here than in training."
+    return [("Inputs have drifted", text)]
 
 
 def _shrinkage(values: Report) -> list[tuple[str, str]]:

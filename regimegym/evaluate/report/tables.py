@@ -186,24 +186,17 @@ def _multiple(multiple: float) -> str:
 
 def cost_facts(report: Report) -> str:
     """Break-even in words and what was paid, as a definition list."""
-    curve, paid, closed = report["cost_curve"], report["costs_paid"], report["closed_trades"]
+    curve, paid = report["cost_curve"], report["costs_paid"]
     costs = (
         f"{number(paid['agent'])} of {number(report['facts']['initial_cash'])} at the start "
         f"({percent(paid['agent_share_of_initial'])}); {number(paid['per_trade'])} per trade"
     )
-    trades = (
-        f"{number(closed['n'], 0)}, {number(closed['open'], 0)} still open; "
-        f"won {percent(closed['win_rate'], 0)}, profit factor {number(closed['profit_factor'])}, "
-        f"{number(closed['average_bars'], 1)} bars on average"
-    )
-    return definitions(
-        [
-            ("Break-even against doing nothing", words(curve["break_even_flat_words"])),
-            ("Break-even against buy and hold", words(curve["break_even_buy_and_hold_words"])),
-            ("Costs paid", costs),
-            ("Closed trades", trades),
-        ]
-    )
+    rows = [
+        ("Break-even against doing nothing", words(curve["break_even_flat_words"])),
+        ("Break-even against buy and hold", words(curve["break_even_buy_and_hold_words"])),
+        ("Costs paid", costs),
+    ]
+    return definitions(rows)
 
 
 def definitions(rows: list[tuple[str, str]]) -> str:

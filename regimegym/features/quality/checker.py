@@ -94,7 +94,7 @@ class DataQualityChecker:
             table = read_prices(path, columns, timezone, dialect, symbol)
         except DataError as error:
             said = {"needed": error.needed, "found": error.found, "nearest": error.nearest}
-            places = (*error.place[:SHOWN], *(f"{label} {text}" for label, text in said.items() if text))
+            places = (*error.place[:SHOWN], *(f"{label} {text}" for label, text in said.items() if text), *error.help)
             return FileReport(str(path), 0, 0, findings=(Finding(error.name, True, 1, error.sentence, places),))
         return self.check_table(str(path), table)
 

@@ -28,6 +28,7 @@ from regimegym.supervised.lesson import Lesson
 from regimegym.supervised.model_folder import nested, tensors_from_bytes, tensors_to_bytes
 from regimegym.supervised.registry import PREDICTORS, get_predictor, list_predictors, register, restored
 from regimegym.supervised.signals import OutOfFold, all_answers, answer_names, cross_fit, narrowed
+from regimegym.supervised.stream import RowStream, Stream
 
 LOG = logging.getLogger(__name__)
 ARRAYS = "ensemble.safetensors"
@@ -162,14 +163,23 @@ class Ensemble(Predictor):
         return self._joint(features)[:, 0]
 
     def _joint(self, features: np.ndarray) -> np.ndarray:
-        answers, regimes = self._member_answers(features)
+        out = self.joined(*self._member_answers(features))
+        out[: self.warm_up] = np.nan
+        out[np.isnan(features).any(axis=1)] = np.nan
+        return out
+
+    def joined(self, answers: np.ndarray, regimes: dict[str, np.ndarray]) -> np.ndarray:
+        """(N, C) the one answer to (M, N, C) of the members and (N, R) of each that tells regimes."""
         out = averaged(answers, self._weights(answers, regimes))
         if self.stack is not None:
             stacked = self.stack.answers(self._columns(answers, regimes))
             out = np.where(np.isfinite(stacked), stacked, out)  # without one of the members: the others' average
-        out[: self.warm_up] = np.nan
-        out[np.isnan(features).any(axis=1)] = np.nan
         return out
+
+    def stream(self) -> Stream:
+        """As every predictor's; each member is given the row, or as many rows as it remembers."""
+        self._require_fitted()
+        return EnsembleStream(self) if self.only_class is None else RowStream(self)
 
     def _member_answers(self, features: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """(M, N, C) of the members and (N, R) of each that tells regimes; NaN from one that fails, which is told."""
@@ -311,6 +321,32 @@ class Ensemble(Predictor):
         self.misses, self.usual = arrays["misses"], arrays["usual"]
         settings = self.settings
         self.success = RecentSuccess(len(self.members), settings.forgetting, settings.learning_rate, arrays["scores"])
+
+
+class EnsembleStream:
+    """A fitted ensemble, one row after another; a member that fails is left out of that row, and told."""
+
+    def __init__(self, ensemble: Ensemble) -> None:
+        self._ensemble = ensemble
+        self._streams = {name: model.stream() for name, model in (ensemble.members | ensemble.sources).items()}
+        self._n_before = 0
+
+    def push(self, features: np.ndarray) -> np.ndarray:
+        """(C,) probabilities after one more row (F,), or (1,) the value; NaN in the warm-up and on a NaN row."""
+        found = {name: self._answer(name, features) for name in self._streams}
+        answers = np.stack([found[name] for name in self._ensemble.members])
+        out = self._ensemble.joined(answers, {name: found[name] for name in self._ensemble.sources})[0]
+        self._n_before += 1
+        is_known = self._n_before > self._ensemble.warm_up and not np.isnan(features).any()
+        return out if is_known else np.full_like(out, np.nan)
+
+    def _answer(self, name: str, features: np.ndarray) -> np.ndarray:
+        try:
+            return self._streams[name].push(features)[None]
+        except Exception as error:  # as of many rows at once
+            LOG.warning("'%s' of the ensemble cannot answer, its weight goes to the others: %s", name, error)
+            model = (self._ensemble.members | self._ensemble.sources)[name]
+            return np.full((1, max(1, len(model.classes))), np.nan)
 
 
 def _misses(answers: np.ndarray, lesson: Lesson) -> np.ndarray:

@@ -15,9 +15,9 @@ from rich.text import Text
 
 from regimegym.training.benchmarks.curriculum_run import CURRICULA, LOOKS, CurriculumRun, run_curriculum
 from regimegym.training.benchmarks.machine import describe_machine
+from regimegym.training.benchmarks.record import described
 from regimegym.training.benchmarks.world_benchmark import LEVEL, Mean, mean_of
 from regimegym.training.formatting import percent
-from regimegym.training.manifest import code_version, package_versions
 
 FORMAT = 1
 WITHOUT = "none"
@@ -60,19 +60,13 @@ class CurriculumBenchmark:
 
     def to_json(self) -> dict[str, Any]:
         """Every run, versions and machine."""
-        return {
-            "format": FORMAT,
-            "benchmark": "curriculum",
-            "started": self.started.isoformat(timespec="seconds"),
+        return described("curriculum", FORMAT, self.started) | {
             "bars": self.bars,
             "seeds": self.seeds,
             "level": LEVEL,
             "markets": MARKETS,
             "learners": LEARNERS,
             "curricula": CURRICULA,
-            "machine": describe_machine(),
-            "code": code_version(),
-            "packages": package_versions(),
             "runs": [asdict(run) for run in self.runs],
         }
 

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback
-from torch import Tensor
 
 from regimegym.agents.build import build_agent
 from regimegym.agents.policy import policy_of
-from regimegym.curriculum.callback import CurriculumCallback
 from regimegym.evaluate.metrics import max_drawdown
 from regimegym.evaluate.rollout import rollout
 from regimegym.evaluate.trajectory import Trajectory
 from regimegym.features.splits import RowRange
+from regimegym.training.benchmarks.selection import Selection
 from regimegym.training.compose import compose_config
 from regimegym.training.curriculum import curriculum_of
 from regimegym.training.experiment import Experiment, build_experiment
@@ -24,12 +22,15 @@ from regimegym.training.wiring import build
 
 LOOKS = 12  # at validation
 STAGES = ("basic", "intermediate", "advanced", "expert")
+OWN_COSTS = tuple(f"curriculum.stages.{name}.cost_rate=null" for name in STAGES)
+NO_NOISE = "curriculum.noise_scale=0"
 CURRICULA = {
     "none": ("curriculum=none",),
     "staged": ("curriculum=staged",),
     "gated": ("curriculum=gated",),
-    "staged, own costs": ("curriculum=staged", *(f"curriculum.stages.{name}.cost_rate=null" for name in STAGES)),
-    "staged, no noise": ("curriculum=staged", "curriculum.noise_scale=0"),
+    "staged-own-costs": ("curriculum=staged", *OWN_COSTS),
+    "staged-no-noise": ("curriculum=staged", NO_NOISE),
+    "staged-episodes-alone": ("curriculum=staged", *OWN_COSTS, NO_NOISE),
 }
 SETTINGS = ("network=mlp",)
 
@@ -78,7 +79,14 @@ def run_curriculum(
     stages = curriculum_of(config, experiment)
     env = experiment.vec_env(int(config.trainer.n_accounts), random_seed)
     algorithm = build_agent(build(config.agent), env, build(config.network), random_seed, replay=build(config.replay))
-    look = Look(experiment, bars, stages)
+    validation = experiment.split.validation
+
+    def tell(step: int, growth: float) -> None:
+        """The curriculum hears every look but one at the end."""
+        if stages is not None and step < bars:
+            stages.scored(growth)
+
+    look = Selection(lambda model: score(model, experiment, validation), max(1, bars // LOOKS), tell)
     if stages is not None:
         stages.begin(algorithm)
     began = time.process_time()
@@ -110,39 +118,3 @@ def score(algorithm: BaseAlgorithm, experiment: Experiment, rows: RowRange) -> T
     """What the present weights do on `rows`, at the venue's costs."""
     (found,) = rollout(policy_of(algorithm.policy), experiment.tape, experiment.settings, rows)
     return found
-
-
-class Look(BaseCallback):
-    """Looks at validation, keeps the weights that earned most, tells the curriculum.
-
-    Attributes:
-        weights, best, selected_at: of the best look. seconds: CPU-seconds that looking took.
-    """
-
-    def __init__(self, experiment: Experiment, bars: int, stages: CurriculumCallback | None) -> None:
-        super().__init__()
-        self._experiment, self._bars, self._stages = experiment, bars, stages
-        self._every = self._next = max(1, bars // LOOKS)
-        self.weights: dict[str, Tensor] = {}
-        self.best, self.selected_at, self.seconds = -np.inf, 0, 0.0
-
-    def _on_step(self) -> bool:
-        if self.num_timesteps >= self._next:
-            self._look()
-            self._next += self._every
-        return True
-
-    def _on_training_end(self) -> None:
-        if not self.weights:
-            self._look()
-
-    def _look(self) -> None:
-        began = time.process_time()
-        growth = float(score(self.model, self._experiment, self._experiment.split.validation).log_returns.sum())
-        if growth > self.best or not self.weights:
-            self.best, self.selected_at = growth, self.num_timesteps
-            self.weights = {name: tensor.clone() for name, tensor in self.model.policy.state_dict().items()}
-        self.model.policy.set_training_mode(False)
-        self.seconds += time.process_time() - began
-        if self._stages is not None and self.num_timesteps < self._bars:
-            self._stages.scored(growth)

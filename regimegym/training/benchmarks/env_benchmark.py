@@ -9,14 +9,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from regimegym.training.benchmarks.harness import Rate, Run, measure
-from regimegym.training.benchmarks.machine import describe_machine
 from regimegym.training.benchmarks.market import Sizes
 from regimegym.training.benchmarks.memory import tape_memory
 from regimegym.training.benchmarks.peers import peer_version
+from regimegym.training.benchmarks.record import described
 from regimegym.training.benchmarks.rows import PEERS, Row, copy_rows, memory_rows, start_rows, step_rows
 from regimegym.training.benchmarks.start import start_times
 from regimegym.training.benchmarks.worker import OURS, Worker, WorkerError
-from regimegym.training.manifest import code_version, package_versions
 
 FORMAT = 1
 OUR_CASES = ("single", "windows", "references", "copies", "sb3", "gather", "memcpy")
@@ -45,16 +44,10 @@ class EnvBenchmark:
 
     def to_json(self) -> dict[str, Any]:
         """The whole record: rows with their verdicts, all rates, versions, machine."""
-        return {
-            "format": FORMAT,
-            "benchmark": "envs",
-            "started": self.started.isoformat(timespec="seconds"),
+        return described("envs", FORMAT, self.started) | {
             "repeats": self.repeats,
             "seconds": self.seconds,
             "sizes": asdict(self.sizes),
-            "machine": describe_machine(),
-            "code": code_version(),
-            "packages": package_versions(),
             "peers": self.peers,
             "rates": {who: {case: rate._asdict() for case, rate in cases.items()} for who, cases in self.rates.items()},
             "rows": [asdict(row) | {"met": row.is_met} for row in self.rows],

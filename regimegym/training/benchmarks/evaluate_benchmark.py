@@ -37,10 +37,10 @@ from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
 from regimegym.training.benchmarks.machine import describe_machine
 from regimegym.training.benchmarks.market import random_tape
-from regimegym.training.benchmarks.rows import Target
+from regimegym.training.benchmarks.record import Judged, described
 from regimegym.training.benchmarks.table import VERDICTS
+from regimegym.training.benchmarks.target import Target
 from regimegym.training.formatting import count, number
-from regimegym.training.manifest import code_version, package_versions
 
 FORMAT = 1
 WINDOW, N_FEATURES = 30, 35
@@ -61,7 +61,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class EvaluateRow:
+class EvaluateRow(Judged):
     """One line: what, the figure as text, the value that the target judges."""
 
     name: str
@@ -69,11 +69,6 @@ class EvaluateRow:
     value: float
     unit: str
     target: Target | None = None
-
-    @property
-    def is_met(self) -> bool | None:
-        """Whether the target is met; None without one."""
-        return None if self.target is None else self.target.is_met(self.value)
 
 
 @dataclass(frozen=True)
@@ -93,16 +88,10 @@ class EvaluateBenchmark:
 
     def to_json(self) -> dict[str, Any]:
         """The whole record: rows with their verdicts, versions, machine."""
-        return {
-            "format": FORMAT,
-            "benchmark": "evaluate",
-            "started": self.started.isoformat(timespec="seconds"),
+        return described("evaluate", FORMAT, self.started) | {
             "repeats": self.repeats,
             "sizes": asdict(self.sizes),
             "same_decisions": self.same_decisions,
-            "machine": describe_machine(),
-            "code": code_version(),
-            "packages": package_versions(),
             "rows": [asdict(row) | {"met": row.is_met} for row in self.rows],
         }
 

@@ -16,10 +16,10 @@ from rich.text import Text
 from regimegym.training.benchmarks import feature_cases as cases
 from regimegym.training.benchmarks.machine import describe_machine
 from regimegym.training.benchmarks.pandas_features import NAMES
-from regimegym.training.benchmarks.rows import Target
+from regimegym.training.benchmarks.record import Judged, described
 from regimegym.training.benchmarks.table import VERDICTS
+from regimegym.training.benchmarks.target import Target
 from regimegym.training.formatting import count, number, size
-from regimegym.training.manifest import code_version, package_versions
 
 FORMAT = 1
 N_BARS = 1_000_000
@@ -30,7 +30,7 @@ LOAD_TARGET = Target(0.5, at_least=False)  # seconds
 
 
 @dataclass(frozen=True)
-class FeatureRow:
+class FeatureRow(Judged):
     """One line: what, the figure as text, pandas' figure if any, the value that the target judges."""
 
     name: str
@@ -39,11 +39,6 @@ class FeatureRow:
     value: float
     unit: str
     target: Target | None = None
-
-    @property
-    def is_met(self) -> bool | None:
-        """Whether the target is met; None without one."""
-        return None if self.target is None else self.target.is_met(self.value)
 
 
 @dataclass(frozen=True)
@@ -57,15 +52,9 @@ class FeatureBenchmark:
 
     def to_json(self) -> dict[str, Any]:
         """The whole record: rows with their verdicts, versions, machine."""
-        return {
-            "format": FORMAT,
-            "benchmark": "features",
-            "started": self.started.isoformat(timespec="seconds"),
+        return described("features", FORMAT, self.started) | {
             "repeats": self.repeats,
             "n_bars": self.n_bars,
-            "machine": describe_machine(),
-            "code": code_version(),
-            "packages": package_versions(),
             "rows": [asdict(row) | {"met": row.is_met} for row in self.rows],
         }
 

@@ -21,10 +21,10 @@ from regimegym.evaluate.rollout import rollout
 from regimegym.replay.settings import ReplaySettings
 from regimegym.training.benchmarks.machine import describe_machine
 from regimegym.training.benchmarks.rare_world import RareProblem, RareSizes, rare_problem
+from regimegym.training.benchmarks.record import described
 from regimegym.training.benchmarks.world_benchmark import LEVEL, Mean, mean_of
 from regimegym.training.benchmarks.world_learners import MLP
 from regimegym.training.formatting import percent
-from regimegym.training.manifest import code_version, package_versions
 
 FORMAT = 1
 REPLAYS = {
@@ -77,16 +77,10 @@ class RareBenchmark:
 
     def to_json(self) -> dict[str, Any]:
         """Every run, versions and machine."""
-        return {
-            "format": FORMAT,
-            "benchmark": "rare",
-            "started": self.started.isoformat(timespec="seconds"),
+        return described("rare", FORMAT, self.started) | {
             "bars": self.bars,
             "level": LEVEL,
             "sizes": asdict(self.sizes),
-            "machine": describe_machine(),
-            "code": code_version(),
-            "packages": package_versions(),
             "runs": [asdict(run) for run in self.runs],
         }
 

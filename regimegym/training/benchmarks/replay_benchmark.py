@@ -16,6 +16,7 @@ from regimegym.training.benchmarks.env_benchmark import FORMAT, NOT_INSTALLED
 from regimegym.training.benchmarks.harness import Rate, Run, measure
 from regimegym.training.benchmarks.machine import describe_machine
 from regimegym.training.benchmarks.market import Sizes
+from regimegym.training.benchmarks.record import described
 from regimegym.training.benchmarks.replay import (
     BATCH,
     CPPRB,
@@ -29,10 +30,9 @@ from regimegym.training.benchmarks.replay import (
     replay_peer_version,
     sb3_bytes,
 )
-from regimegym.training.benchmarks.rows import Target
+from regimegym.training.benchmarks.target import Target
 from regimegym.training.benchmarks.worker import Worker, WorkerError
 from regimegym.training.formatting import UNDEFINED, count, decimals, number, size
-from regimegym.training.manifest import code_version, package_versions
 
 WIDTH = 80
 PEERS = (CPPRB, SB3)
@@ -82,16 +82,10 @@ class ReplayBenchmark:
 
     def to_json(self) -> dict[str, Any]:
         """The whole record: rows with their verdicts, all rates, versions, machine."""
-        return {
-            "format": FORMAT,
-            "benchmark": "replay",
-            "started": self.started.isoformat(timespec="seconds"),
+        return described("replay", FORMAT, self.started) | {
             "repeats": self.repeats,
             "seconds": self.seconds,
             "sizes": asdict(self.sizes),
-            "machine": describe_machine(),
-            "code": code_version(),
-            "packages": package_versions(),
             "peers": self.peers,
             "rates": [{"who": who, "held": n} | rate._asdict() for (who, n), rate in self.rates.items()],
             "rows": [asdict(row) | {"met": row.is_met} for row in self.rows],

@@ -8,23 +8,12 @@ from regimegym.training.benchmarks.market import Sizes
 from regimegym.training.benchmarks.memory import TapeMemory
 from regimegym.training.benchmarks.peers import MODULES
 from regimegym.training.benchmarks.start import StartTimes
+from regimegym.training.benchmarks.target import Target
 from regimegym.training.benchmarks.worker import OURS
 
 ANYTRADING, TRADING_ENV = MODULES
 PEERS = (ANYTRADING, TRADING_ENV)
 BEST = "best peer"
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a row has to reach: `limit`, from below or from above."""
-
-    limit: float
-    at_least: bool
-
-    def is_met(self, value: float) -> bool:
-        """Whether `value` reaches the target; NaN does not."""
-        return value >= self.limit if self.at_least else value <= self.limit
 
 
 @dataclass(frozen=True)

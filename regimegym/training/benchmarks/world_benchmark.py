@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from regimegym.training.benchmarks.machine import describe_machine
+from regimegym.training.benchmarks.record import described
 from regimegym.training.benchmarks.world_learners import WorldRun, run_learner
 from regimegym.training.benchmarks.world_problem import WorldSizes
-from regimegym.training.manifest import code_version, package_versions
 
 FORMAT = 1
 GATE = 1.5
@@ -60,18 +59,12 @@ class WorldBenchmark:
 
     def to_json(self) -> dict[str, Any]:
         """Every run, the means, versions and machine."""
-        return {
-            "format": FORMAT,
-            "benchmark": "worlds",
-            "started": self.started.isoformat(timespec="seconds"),
+        return described("worlds", FORMAT, self.started) | {
             "bars": self.bars,
             "seconds": self.seconds,
             "gate": GATE,
             "level": LEVEL,
             "sizes": asdict(self.sizes),
-            "machine": describe_machine(),
-            "code": code_version(),
-            "packages": package_versions(),
             "runs": [asdict(run) for run in self.runs],
         }
 

@@ -8,12 +8,10 @@ import torch
 from stable_baselines3 import DQN
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from torch import Tensor
 
 from regimegym.agents.build import build_agent
 from regimegym.agents.enhanced_dqn_settings import EnhancedDQNSettings
 from regimegym.agents.ensemble_settings import EnsembleSettings
-from regimegym.agents.gate import gate_statistic
 from regimegym.agents.networks.settings import NetworkSettings
 from regimegym.agents.policy import policy_of
 from regimegym.agents.settings import AgentSettings, DQNSettings, PPOSettings
@@ -21,6 +19,10 @@ from regimegym.common.registry import Registry
 from regimegym.common.seeding import integer_seed
 from regimegym.envs.sb3_vec_env import TradingVecEnv
 from regimegym.evaluate.rollout import rollout
+from regimegym.evaluate.trajectory import Trajectory
+from regimegym.features.splits import RowRange
+from regimegym.features.tape import MarketTape
+from regimegym.training.benchmarks.selection import Selection
 from regimegym.training.benchmarks.world_problem import WorldProblem, WorldSizes, world_problem
 
 MLP = NetworkSettings(kind="mlp", feature_width=64, memory_width=64, detector_width=32, head_width=32)
@@ -129,7 +131,9 @@ def run_learner(
     if seconds is not None:
         bars = _affordable(chosen, problem, random_seed, seconds)
     algorithm = _build(chosen, problem, random_seed)
-    selection = Selection(problem, max(1, bars // CHECKPOINTS))
+    selection = Selection(
+        lambda model: _walked(model, problem, problem.tape, problem.validation), max(1, bars // CHECKPOINTS)
+    )
     began = time.process_time()
     algorithm.learn(bars, callback=selection)
     spent = time.process_time() - began - selection.seconds
@@ -155,48 +159,6 @@ def run_learner(
     )
 
 
-class Selection(BaseCallback):
-    """Looks at validation a dozen times and keeps the weights that earned most there.
-
-    Attributes:
-        weights: of the best checkpoint. t_statistic: of its log returns there.
-        seconds: CPU-seconds that looking took.
-    """
-
-    def __init__(self, problem: WorldProblem, every: int) -> None:
-        super().__init__()
-        self._problem = problem
-        self._every = every
-        self._next = every
-        self._best = -np.inf
-        self.weights: dict[str, Tensor] = {}
-        self.t_statistic = 0.0
-        self.selected_at = 0
-        self.seconds = 0.0
-
-    def _on_step(self) -> bool:
-        if self.num_timesteps >= self._next:
-            self._look()
-            self._next += self._every
-        return True
-
-    def _on_training_end(self) -> None:
-        if not self.weights:
-            self._look()
-
-    def _look(self) -> None:
-        began = time.process_time()
-        problem = self._problem
-        (found,) = rollout(policy_of(self.model.policy), problem.tape, problem.settings, problem.validation)
-        total = float(found.log_returns.sum())
-        if total > self._best:
-            self._best, self.selected_at = total, self.num_timesteps
-            self.t_statistic = gate_statistic(found.log_returns)
-            self.weights = {name: tensor.clone() for name, tensor in self.model.policy.state_dict().items()}
-        self.model.policy.set_training_mode(False)
-        self.seconds += time.process_time() - began
-
-
 def _build(learner: Learner, problem: WorldProblem, random_seed: int) -> BaseAlgorithm:
     torch.set_num_threads(1)
     seed = integer_seed(random_seed, "world-episodes")
@@ -206,9 +168,15 @@ def _build(learner: Learner, problem: WorldProblem, random_seed: int) -> BaseAlg
     return build_agent(learner.agent, env, learner.network, random_seed)
 
 
+def _walked(algorithm: BaseAlgorithm, problem: WorldProblem, tape: MarketTape, rows: RowRange) -> Trajectory:
+    """What the present weights do on `rows`."""
+    (found,) = rollout(policy_of(algorithm.policy), tape, problem.settings, rows)
+    return found
+
+
 def _judge(algorithm: BaseAlgorithm, problem: WorldProblem) -> tuple[float, int]:
     """Log growth and trades on the fresh bars."""
-    (found,) = rollout(policy_of(algorithm.policy), problem.test_tape, problem.settings, problem.test)
+    found = _walked(algorithm, problem, problem.test_tape, problem.test)
     return float(found.log_returns.sum()), int(found.n_trades)
 
 

@@ -42,7 +42,11 @@ def history(result: SweepResult) -> str:
             steps.append(f"{x(row.number):.1f},{y(sign * best):.1f}")
         parts.append(_mark(row, x(row.number), y(score) if math.isfinite(score) else HEIGHT - BOTTOM))
     parts.append(f'<polyline class="best" stroke-width="2" points="{" ".join(steps)}"/>')
-    parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 6}" text-anchor="middle">trial</text>')
+    parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 12}" text-anchor="middle">trial</text>')
+    parts += [
+        f'<text x="{x(k):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{k}</text>'
+        for k in sorted({rows[0].number, rows[-1].number})
+    ]
     return svg("".join(parts), HEIGHT, f"history of {name}")
 
 

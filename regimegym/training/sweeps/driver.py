@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from regimegym.training.sweeps.attempt import Outcome, attempt
 from regimegym.training.sweeps.space import Space
 from regimegym.training.sweeps.study import Study
 from regimegym.training.sweeps.trial import Objective, TrialRun
-from regimegym.training.sweeps.workers import Workers
+from regimegym.training.sweeps.workers import Answer, Workers
 
 ATTEMPTS = 2  # of a trial whose process was killed
 
@@ -19,6 +20,24 @@ class SweepStopped(KeyboardInterrupt):
     """Somebody stopped the sweep; every trial is kept, the running ones go on when it does."""
 
     exit_code = 0  # it did what it was asked to
+
+
+@dataclass(frozen=True)
+class TrialWork:
+    """What a worker does with a trial that it is sent."""
+
+    objective: Objective
+
+    def __call__(self, sent: tuple[Any, ...], ask: Answer) -> Outcome:
+        """Run the trial; its reports are questions to the parent."""
+        number, parameters, overrides, folder, log = sent
+        trial = TrialRun(number, parameters, overrides, folder, lambda look, value: bool(ask((look, value))))
+        return attempt(self.objective, trial, log)
+
+
+def _answers(run: TrialRun) -> Answer:
+    """What the parent does with a worker's reports."""
+    return lambda report: run.tell(*report)
 
 
 class Driver:
@@ -60,14 +79,16 @@ class Driver:
             self._settle(run.number, outcome)
 
     def _run_beside(self, n_trials: int, n_jobs: int) -> None:
-        with Workers(self._objective, n_jobs, self._log_of) as workers:
+        with Workers(TrialWork(self._objective), n_jobs) as workers:
             while True:
                 while workers.has_room and (trial := self._next(n_trials)) is not None:
-                    workers.submit(self._begin(trial))
+                    run = self._begin(trial)
+                    plain = (run.number, run.parameters, run.overrides, run.folder, self._log_of(run.number))
+                    workers.submit(run.number, plain, _answers(run))
                 if not workers.n_busy:
                     return
-                run, outcome = workers.next_outcome()
-                self._settle(run.number, outcome)
+                number, done = workers.next_done()
+                self._settle(number, None if done is None else done.value)
 
     def _next(self, n_trials: int) -> Any | None:
         """The next trial to run: one that was begun already, a new one, or None."""

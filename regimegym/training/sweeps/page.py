@@ -24,9 +24,15 @@ def sweep_page(result: SweepResult, title: str) -> str:
         history=history(result),
         importance=importance_bars(result.importance) or "<p>Too few trials, or all scored alike.</p>",
         parallel=parallel_coordinates(result),
-        front=f"<section><h2>Pareto front</h2>{scatter(result)}</section>" if several else "",
+        front=_front(result) if several else "",
         table=_table(result),
     )
+
+
+def _front(result: SweepResult) -> str:
+    first, second = list(result.objectives)[:2]
+    how = f"Orange: no other trial is better in both {escape(first)} and {escape(second)}."
+    return f'<section><h2>Pareto front</h2><p class="how">{how}</p>{scatter(result)}</section>'
 
 
 def _facts(result: SweepResult) -> str:

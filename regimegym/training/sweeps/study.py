@@ -185,14 +185,19 @@ class Study:
         if known is None:
             self._study.set_user_attr("identity", identity)
             return
-        changed = [name for name in {**known, **identity} if known.get(name) != identity.get(name)]
-        if changed:
-            first = changed[0]
-            raise RunError(
-                "other-sweep",
-                f"{folder} holds a sweep with other {', '.join(changed)}; its trials do not compare with these",
-                needed=f"{first}: {known.get(first)}",
-                found=f"{first}: {identity.get(first)}",
-                help=("choose another folder: sweep_dir=…",),
-                kept="nothing was changed",
-            )
+        check_same_sweep(folder, known, identity)
+
+
+def check_same_sweep(folder: Path, known: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    """Raise RunError `other-sweep` where `folder` was begun with a `known` identity that is not `identity`."""
+    changed = [name for name in {**known, **identity} if known.get(name) != identity.get(name)]
+    if changed:
+        first = changed[0]
+        raise RunError(
+            "other-sweep",
+            f"{folder} holds a sweep with other {', '.join(changed)}; its trials do not compare with these",
+            needed=f"{first}: {known.get(first)}",
+            found=f"{first}: {identity.get(first)}",
+            help=("choose another folder: sweep_dir=…",),
+            kept="nothing was changed",
+        )

@@ -49,7 +49,7 @@ def run_search(
         SweepStopped: Ctrl-C or SIGTERM; everything is kept.
     """
     with held_sweep(folder):
-        own = _identity(search, random_seed, identity)
+        own = identity_of(search, random_seed, identity)
         study = Study(folder, settings.storage, search, random_seed, own)
         run_folder = RunFolder(folder)
         run_folder.write_text(MARK, yaml.safe_dump(plain(own), sort_keys=False, allow_unicode=True))
@@ -114,7 +114,8 @@ def _known_trials(study: Study) -> int:
     return max((ledger.count_trials(fingerprint) for fingerprint in prints), default=0)
 
 
-def _identity(search: SearchSettings, random_seed: int, more: Mapping[str, Any]) -> dict[str, Any]:
+def identity_of(search: SearchSettings, random_seed: int, more: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be the same for trials to be comparable; plain."""
     return {
         "parameters": {name: dict(words) for name, words in search.parameters.items()},
         "fixed": list(search.fixed),

@@ -14,7 +14,6 @@ from regimegym.training.sweeps.choosing import Choosing
 from regimegym.training.sweeps.results import Row, SweepResult
 
 SHOWN = 10  # rows of the table; trials.csv holds all
-FEW_TRIALS = 3  # of which nothing can be said
 
 
 def trial_line(row: Row, done: int, n_trials: int) -> str:

@@ -1,9 +1,6 @@
 """A trial that trains an agent and says how it did on validation; the test part stays closed."""
 
-import json
-import math
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,20 +10,19 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from regimegym.agents.checkpoint import load_policy
-from regimegym.common.errors import ConfigError, RunError, nearest_name
-from regimegym.envs.observation import ACCOUNT_FIELDS
+from regimegym.common.errors import ConfigError, nearest_name
 from regimegym.training.compose import chosen_options, compose_config, flat_values
+from regimegym.training.job import train_job, validation_metrics
+from regimegym.training.latency import decision_latencies
 from regimegym.training.preparation import Job
 from regimegym.training.run_folder import RunFolder
 from regimegym.training.sweeps.space import Space
 from regimegym.training.sweeps.trial import TrialRun, TrialStopped
-from regimegym.training.trainer import TrainingInterrupted, resume, train
+from regimegym.training.trainer import TrainingInterrupted
 from regimegym.training.watch import Look, Watch
-from regimegym.training.wiring import own_code
 
 LATENCY = "latency"  # milliseconds, 95th percentile of decisions of one account
 CALLS = 200
-PART = "validation"
 
 
 @dataclass(frozen=True)
@@ -80,37 +76,14 @@ def check_space(space: Space, overrides: Sequence[str], command: str = "train") 
 
 def train_or_resume(words: list[str], folder: Path, watch: Watch | None) -> None:
     """Train into `folder` as a job, which never opens test; what a killed attempt left there is gone on with."""
-    if RunFolder(folder).read_manifest():
-        try:
-            resume(str(folder), watch, own_code(compose_config("train", words)).values())
-        except RunError as error:
-            if error.name != "finished":
-                raise
-        return
-    shutil.rmtree(folder, ignore_errors=True)  # killed before it knew what it was
-    train(compose_config("train", words), words, Job(int(folder.name), folder.parent), watch)
-
-
-def validation_metrics(folder: Path) -> dict[str, float]:
-    """Metrics of the agent on validation, as the finished run in `folder` wrote them; undefined ones are NaN."""
-    found = json.loads(RunFolder(folder).metrics.read_text(encoding="utf-8"))[PART]["agent"]
-    return {name: math.nan if value is None else float(value) for name, value in found.items()}
+    if not RunFolder(folder).read_manifest():
+        shutil.rmtree(folder, ignore_errors=True)  # killed before it knew what it was
+    train_job(compose_config("train", words), words, Job(int(folder.name), folder.parent), watch)
 
 
 def decision_latency(model: Path) -> float:
     """Milliseconds that 95 of 100 decisions for one account stay below, of the model in the folder `model`."""
-    policy, card = load_policy(model)
-    observations = {
-        "market": np.zeros((1, card.window, card.n_features), np.float32),
-        "account": np.zeros((1, len(ACCOUNT_FIELDS)), np.float32),
-    }
-    state, starts, seconds = None, np.ones(1, bool), np.empty(CALLS)
-    for k in range(CALLS):
-        begun = time.perf_counter()
-        _, state = policy.act(observations, state, starts)
-        seconds[k] = time.perf_counter() - begun
-        starts = np.zeros(1, bool)
-    return float(np.quantile(seconds, 0.95) * 1e3)
+    return float(np.quantile(decision_latencies(*load_policy(model), CALLS), 0.95))
 
 
 def _means(found: list[dict[str, float]]) -> dict[str, float]:

@@ -16,24 +16,29 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import yaml
 
+from regimegym.common.plain import plain
 from regimegym.common.seeding import integer_seed
 from regimegym.common.state_file import read_state, write_state
 from regimegym.evaluate.metrics import sharpe_ratio
 from regimegym.evaluate.overfitting import deflated_sharpe_ratio
 from regimegym.training.compose import compose_config
+from regimegym.training.job import validation_metrics
 from regimegym.training.ledger import LEDGER, Ledger
 from regimegym.training.preparation import Job, Training, prepare
 from regimegym.training.run_folder import RunFolder
 from regimegym.training.sweeps.attempt import told_to
 from regimegym.training.sweeps.cluster import cluster
+from regimegym.training.sweeps.driver import SweepStopped
 from regimegym.training.sweeps.optional import import_ray
 from regimegym.training.sweeps.results import Row, SweepResult, bar_returns, sort_rows
 from regimegym.training.sweeps.settings import SearchSettings
 from regimegym.training.sweeps.space import Parameter, Space
-from regimegym.training.sweeps.sweep import MARK, held_sweep, write_result
-from regimegym.training.sweeps.train_objective import validation_metrics
+from regimegym.training.sweeps.study import check_same_sweep
+from regimegym.training.sweeps.sweep import MARK, held_sweep, identity_of, is_finished, write_result
 from regimegym.training.sweeps.tune_settings import ClusterSettings
+from regimegym.training.sweeps.tune_stop import tune_stops_when_told
 from regimegym.training.trainer import run_training
 from regimegym.training.watch import Look
 
@@ -118,19 +123,37 @@ def run_on_cluster(
     trial = ClusterTrial((*words, f"random_seed={random_seed}"), space, folder, Path.cwd())
     config = compose_config("train", list(trial.words))
     n_looks = -(-int(config.trainer.total_steps) // int(config.trainer.validate_every))
-    with held_sweep(folder), cluster(settings.address):
-        RunFolder(folder).write_text(MARK, json.dumps({"overrides": words, "scheduler": settings.scheduler}) + "\n")
-        trainable = tune.with_resources(
-            _function(trial), {"cpu": settings.cpus_per_trial, "gpu": settings.gpus_per_trial}
-        )
-        tuner = _tuner(tune, trainable, folder, search, settings, n_trials, n_looks, random_seed, say)
-        with warnings.catch_warnings():
-            # A trial that takes over another one's weights begins in a fresh process: nothing of the old one is left.
-            warnings.filterwarnings("ignore", "Consider boosting PBT performance by enabling `reuse_actors`")
-            grid = tuner.fit()
-        result = _gather(grid, search, folder)
+    fixed = {name: getattr(settings, name) for name in ("scheduler", "reduction_factor", "perturbation_looks")}
+    identity = identity_of(search, random_seed, {"overrides": words, "n_trials": n_trials, **fixed})
+    with held_sweep(folder):
+        _check_same(folder, identity)
+        with cluster(settings.address):
+            trainable = tune.with_resources(
+                _function(trial), {"cpu": settings.cpus_per_trial, "gpu": settings.gpus_per_trial}
+            )
+            tuner = _tuner(tune, trainable, folder, search, settings, n_trials, n_looks, random_seed, say)
+            result = _gather(_fitted(tuner), search, folder)
         write_result(RunFolder(folder), result)
         return result
+
+
+def _check_same(folder: Path, identity: dict[str, Any]) -> None:
+    """Write what the sweep is, or raise RunError where the folder holds another."""
+    known = yaml.safe_load((folder / MARK).read_text()) if (folder / MARK).is_file() else None
+    if known is not None:
+        check_same_sweep(folder, known, plain(identity))
+    RunFolder(folder).write_text(MARK, yaml.safe_dump(plain(identity), sort_keys=False, allow_unicode=True))
+
+
+def _fitted(tuner: Any) -> Any:
+    """Run Tune to its end. Raises SweepStopped on Ctrl-C and SIGTERM; its state is saved then."""
+    with warnings.catch_warnings(), tune_stops_when_told() as stopped:
+        # A trial that takes over another one's weights begins in a fresh process: nothing of the old one is left.
+        warnings.filterwarnings("ignore", "Consider boosting PBT performance by enabling `reuse_actors`")
+        grid = tuner.fit()
+    if stopped.by is not None:
+        raise SweepStopped(f"stopped by {stopped.by.name}")
+    return grid
 
 
 def trial_number(trial_id: str) -> int:
@@ -250,9 +273,10 @@ def _gather(grid: Any, search: SearchSettings, folder: Path) -> SweepResult:
     """Rows of all trials; those that were ended early are entered in the ledger, as the others did themselves."""
     rows = [_row(result, search) for result in grid]
     ledger = Ledger(LEDGER)
+    was_counted = is_finished(folder)
     prints = set()
     for row in rows:
-        if row.state == "pruned":
+        if row.state == "pruned" and not was_counted:
             facts = row.metrics
             ledger.record_trial(facts["fingerprint"], (facts["start_ns"], facts["stop_ns"]), facts["run"], row.last)
         if row.metrics.get("fingerprint"):

@@ -1,46 +1,49 @@
-"""Processes that run trials side by side; one that dies takes its trial with it and nothing else."""
+"""Processes that work side by side; one that dies takes its own task with it and nothing else."""
 
 import contextlib
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from regimegym.training.sweeps.attempt import Outcome, attempt
-from regimegym.training.sweeps.trial import Objective, TrialRun
+PATIENCE = 60.0  # seconds that a worker has to save its task when it is asked to stop
+Answer = Callable[[Any], Any]  # the parent's answer to what a task asks while it runs
+Work = Callable[[Any, Answer], Any]  # a task and whom to ask; runs in the worker, so it must be sent there
 
-PATIENCE = 60.0  # seconds that a worker has to save its trial when it is asked to stop
-Tell = Callable[[int, float], bool]
+
+class Done(NamedTuple):
+    """What a task came to; anything else that a worker sends is a question."""
+
+    value: Any
 
 
 @dataclass
 class _Worker:
-    """One process, the parent's end of its pipe, and what it works on."""
+    """One process, the parent's end of its pipe, what it works on and who answers its questions."""
 
     process: Any
     pipe: Connection
-    trial: TrialRun | None = None
+    task: Any | None = None
+    answer: Answer = bool
 
 
 class Workers:
     """Up to `n_jobs` processes that live as long as the block, each imports everything once.
 
     Args:
-        objective: what every trial runs.
-        log_of: file of a trial's words.
+        work: what every process does with its tasks; it and they must not be None.
+        n_jobs: processes at most.
     """
 
-    def __init__(self, objective: Objective, n_jobs: int, log_of: Callable[[int], Path]) -> None:
+    def __init__(self, work: Work, n_jobs: int) -> None:
         # A forked process would inherit torch's threads as they are; a spawned one is clean.
         self._context = multiprocessing.get_context("spawn")
-        self._objective = objective
+        self._work = work
         self._n_jobs = n_jobs
-        self._log_of = log_of
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> "Workers":
@@ -48,10 +51,9 @@ class Workers:
 
     def __exit__(self, *error: object) -> None:
         for worker in self._workers:
-            if worker.trial is None:
-                worker.pipe.close()  # the end of its pipe is the end of its work
-            else:
+            if worker.task is not None:
                 worker.process.terminate()  # SIGTERM: it saves a checkpoint
+            worker.pipe.close()  # the end of its pipe is the end of its work
         for worker in self._workers:
             worker.process.join(PATIENCE)
             if worker.process.is_alive():
@@ -60,45 +62,45 @@ class Workers:
 
     @property
     def n_busy(self) -> int:
-        """Trials that are running."""
-        return sum(worker.trial is not None for worker in self._workers)
+        """Tasks that are running."""
+        return sum(worker.task is not None for worker in self._workers)
 
     @property
     def has_room(self) -> bool:
-        """Whether another trial can be submitted."""
+        """Whether another task can be submitted."""
         return self.n_busy < self._n_jobs
 
-    def submit(self, trial: TrialRun) -> None:
-        """Give `trial` to an idle process, or to a new one."""
-        idle = next((worker for worker in self._workers if worker.trial is None), None)
+    def submit(self, task: Any, sent: Any, answer: Answer = bool) -> None:
+        """Give `sent` to an idle process, or to a new one; `task` is its name here, `answer` hears its questions."""
+        idle = next((worker for worker in self._workers if worker.task is None), None)
         worker = self._started() if idle is None else idle
-        worker.trial = trial
-        plain = (trial.number, trial.parameters, trial.overrides, trial.folder, self._log_of(trial.number))
-        worker.pipe.send(plain)
+        worker.task, worker.answer = task, answer
+        with contextlib.suppress(ConnectionError):  # it has died since; found at the next wait
+            worker.pipe.send(sent)
 
-    def next_outcome(self) -> tuple[TrialRun, Outcome | None]:
-        """Wait until a trial ends, answering what the others report; None: its process has died."""
+    def next_done(self) -> tuple[Any, Done | None]:
+        """Wait until a task ends, answering what the others ask; None: its process has died."""
         while True:
-            busy = {worker.pipe: worker for worker in self._workers if worker.trial is not None}
+            busy = {worker.pipe: worker for worker in self._workers if worker.task is not None}
             for pipe in wait(list(busy)):
                 worker = busy[pipe]  # type: ignore[index]
-                trial = worker.trial
-                assert trial is not None
+                task = worker.task
                 try:
                     message = worker.pipe.recv()
                 except (EOFError, ConnectionError):
                     self._bury(worker)
-                    return trial, None
-                if isinstance(message, Outcome):
-                    worker.trial = None
-                    return trial, message
-                with contextlib.suppress(BrokenPipeError):  # found at the next wait
-                    worker.pipe.send(trial.tell(*message))
+                    return task, None
+                if isinstance(message, Done):
+                    worker.task = None
+                    return task, message
+                with contextlib.suppress(ConnectionError):
+                    worker.pipe.send(worker.answer(message))
 
     def _started(self) -> _Worker:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(theirs, self._objective), daemon=True)
-        process.start()
+        process = self._context.Process(target=_serve, args=(theirs, self._work), daemon=True)
+        with _ctrl_c_held_back():
+            process.start()
         theirs.close()
         self._workers.append(_Worker(process, ours))
         return self._workers[-1]
@@ -109,22 +111,35 @@ class Workers:
         self._workers.remove(worker)
 
 
-def _work(pipe: Connection, objective: Objective) -> None:
-    """What a process does: trials as they come, until the pipe ends."""
+@contextlib.contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """A process that starts inside inherits that Ctrl-C waits; a terminal sends it to all of them at once."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _serve(pipe: Connection, work: Work) -> None:
+    """What a process does: tasks as they come, until the pipe ends."""
+    # The parent hears Ctrl-C and sends SIGTERM; a training listens to both.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with contextlib.suppress(EOFError, KeyboardInterrupt):
+    with contextlib.suppress(EOFError, ConnectionError, KeyboardInterrupt):
         while True:
-            number, parameters, overrides, folder, log = pipe.recv()
-            trial = TrialRun(number, parameters, overrides, folder, lambda look, value: _asked(pipe, look, value))
-            outcome = attempt(objective, trial, log)
-            pipe.send(outcome)
-            if outcome.kind == "stopped":
-                return
+            sent = pipe.recv()
+            pipe.send(Done(work(sent, lambda question: _asked(pipe, question))))
 
 
-def _asked(pipe: Connection, look: int, value: float) -> bool:
-    pipe.send((look, value))
-    return bool(pipe.recv())
+def _asked(pipe: Connection, question: Any) -> Any:
+    """The parent's answer; None where it listens no more, which is about to stop this process."""
+    try:
+        pipe.send(question)
+        return pipe.recv()
+    except (EOFError, ConnectionError):
+        return None
 
 
 def _end_with_parent() -> None:

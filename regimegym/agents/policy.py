@@ -17,6 +17,7 @@ from torch import Tensor
 from regimegym.agents.enhanced_dqn_policy import EnhancedDQNPolicy
 from regimegym.agents.ensemble_policy import EnsemblePolicy, EnsemblePolicyAdapter
 from regimegym.agents.networks.q_network import QNetwork
+from regimegym.agents.networks.tabled import FoldedValues
 from regimegym.agents.tables import encode_rows, to_tensors
 from regimegym.common.policy import MASKS, Decision, Observations, Policy
 from regimegym.features.tape import MarketTape
@@ -139,13 +140,17 @@ class EnhancedDQNPolicyAdapter:
 
 
 class TabledQPolicy:
-    """Greedy in Q from a table of encodings; observations hold `row` (N,) and `account` (N, K)."""
+    """Greedy in Q from a table of encodings; observations hold `row` (N,) and `account` (N, K).
+
+    It is an agents.folded_heads.FoldedPolicy.
+    """
 
     def __init__(self, network: QNetwork, tape: MarketTape, start: int, stop: int, device: torch.device) -> None:
         self.start = start
         self.stop = stop
         hidden, probabilities = encode_rows(network, tape, start, stop, device)
-        self.values = network.over(hidden)
+        self.values = values = network.over(hidden)
+        self.heads = values.heads if isinstance(values, FoldedValues) and values.n_quantiles == 1 else None
         self.probabilities = probabilities.cpu().numpy()
 
     def act(

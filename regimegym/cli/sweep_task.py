@@ -23,7 +23,7 @@ from regimegym.training.sweeps.table import print_result, trial_line
 from regimegym.training.sweeps.train_objective import LATENCY, TrainObjective, check_space
 from regimegym.training.sweeps.tune import run_on_cluster
 from regimegym.training.sweeps.tune_settings import ClusterSettings
-from regimegym.training.wiring import build
+from regimegym.training.wiring import build, trust_word
 
 OWN = ("search", "cluster", "sweep_dir", "every", "dry_run", *(field.name for field in fields(SweepSettings)))
 NOT_HERE = ("resume", "trust", "run_dir", "optimised")  # of train, without meaning for many trials
@@ -51,7 +51,7 @@ def run_task(config: DictConfig) -> None:
             again = shlex.join(["regime-gym", "sweep", *_with_folder(given, folder)])
             raise SweepStopped(f"stopped; all trials are kept\nnext     {again}") from stopped
     _leave_best(result, search, words, folder)
-    print_result(result, str(folder), f"regime-gym train optimised={folder}", console)
+    print_result(result, str(folder), f"regime-gym train optimised={folder}{trust_word(config)}", console)
     if not result.best:
         raise RunError("no-trial", f"none of the {len(result.rows)} trials has completed", found=result.rows[0].error)
 

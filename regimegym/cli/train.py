@@ -20,9 +20,9 @@ def _task(config: DictConfig) -> float:
     from regimegym.training.job import train_job
     from regimegym.training.preparation import Job
     from regimegym.training.rolling import check_no_sweep, is_rolling, resume_rolling, train_rolling
-    from regimegym.training.sweeps.best import optimised_words
+    from regimegym.training.sweeps.best import best_file, optimised_words
     from regimegym.training.trainer import resume, train
-    from regimegym.training.wiring import trusted_names
+    from regimegym.training.wiring import check_code, own_code, trusted_names
 
     composed = HydraConfig.get()
     job = None
@@ -30,7 +30,10 @@ def _task(config: DictConfig) -> float:
         job = Job(int(composed.job.num), Path(composed.sweep.dir))
     overrides = list(composed.overrides.task)
     if config.optimised is not None:
-        config = compose_config("train", optimised_words(config.optimised, overrides))
+        trusted = [*own_code(config).values(), *trusted_names(config.trust)]
+        best = str(config.optimised)
+        config = compose_config("train", optimised_words(best, overrides))
+        check_code(config, best_file(Path(best)), trusted, f"regime-gym train optimised={best}")
     if config.resume is None and config.rolling.window is not None:
         check_no_sweep(job)
         return train_rolling(config, overrides)

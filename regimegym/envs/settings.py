@@ -53,14 +53,15 @@ class AccountSettings:
             on free positive cash.
         carry_clock: `per_bar` carries 1/periods_per_year a bar, `elapsed` the time between bars.
         sizing: `post_cost` holds the weight after costs, `pre_cost` before, `cash` is all-in
-            buying power.
+            buying power, and a fixed fee comes on top of it.
         lot: units are whole multiples of it; 0 is fractional.
         rebalance: `on_change` trades when the target changes, `always` re-targets at every order.
         band: with `always`, weights nearer than this to the target are left alone. At 0 a weight that
             is off by its last digit is traded, too: next to nothing, but an order, with its fixed fee;
             1e-9 leaves such weights alone.
         max_leverage: target weights are clipped to ±max_leverage.
-        maintenance_margin: least equity as a fraction of the position's value, in [0, 1).
+        maintenance_margin: least equity as a fraction of the position's value, in [0, 1). A weight of
+            exactly 1/maintenance_margin stands on the margin, and the last digit decides.
         margin_check: `close`, `intrabar` (gap and trigger prices too) or `none` (equity ≤ 0 only).
         floor_zero: a negative residual after a liquidation becomes 0.
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from regimegym.agents.folded_heads import FoldedPolicy
 from regimegym.common.errors import RunError
 from regimegym.common.policy import MASKS, Decision, Observations, Policy, TapePolicy
 from regimegym.envs.actions import KEEP, ActionTranslator
@@ -30,7 +31,8 @@ from regimegym.envs.state import (
     rule_record,
 )
 from regimegym.envs.trades import FILL_DTYPE
-from regimegym.evaluate.trajectory import Trajectory
+from regimegym.evaluate.compiled_walk import Decided, Deciding, live_by_heads
+from regimegym.evaluate.trajectory import Lived, Trajectory, trajectory_of
 from regimegym.features.splits import RowRange
 from regimegym.features.tape import MarketTape
 
@@ -58,6 +60,11 @@ class Lane(NamedTuple):
     starts: np.ndarray
     delay: int = 0
     seen: np.ndarray | None = None
+
+    @property
+    def shown(self) -> np.ndarray:
+        """(N,) first row of each account on the tape that the policy sees."""
+        return self.starts if self.seen is None else self.seen
 
 
 class _Record:
@@ -100,6 +107,16 @@ class _Record:
         if np.count_nonzero(n_fills):
             for account in np.flatnonzero(n_fills):
                 self._note(k, int(account), result.fills[account, : int(n_fills[account])])
+
+    def lived(self, actions: np.ndarray, account: int) -> Lived:
+        """What one account did; actions (n, N, …) are those of all."""
+        return Lived(
+            marks=self.marks[:, :, account].T.copy(),
+            steps=self.steps[:, :, account].T.copy(),
+            actions=actions[:, account].copy(),
+            fills=np.array(self.fills[account], dtype=FILL_DTYPE),
+            is_done=bool(self.accounts.done[account]),
+        )
 
     def _note(self, k: int, account: int, records: np.ndarray) -> None:
         for row, units, mid, price, fee, reason in records.tolist():
@@ -144,6 +161,9 @@ def rollout_with_scores(policy: Policy, tape: MarketTape, settings: EnvSettings,
     check_rows(tape, rows)
     lane = Lane(settings, bar_records(tape, settings.account.carry_clock), np.full(1, rows.start))
     bound = bind(policy, tape, rows)
+    if stays_compiled(bound, [lane], rows.count):
+        (decided,) = _walk_compiled(bound, lane, rows.count)
+        return Scored(trajectory_of(tape, rows.start, rows.start, decided.lived), decided.scores)
     told = _Told(bound.policy)
     ((trajectory,),) = walk(Bound(told, bound.by_row), tape, [lane], rows.count)
     known = [scores for scores in told.scores if scores is not None]
@@ -179,10 +199,61 @@ def bind(policy: Policy, tape: MarketTape, rows: RowRange) -> Bound:
 
 
 def walk(bound: Bound, tape: MarketTape, lanes: Sequence[Lane], n_rows: int) -> list[list[Trajectory]]:
-    """Trajectories of every lane, each over `n_rows` rows from its start; all decide in one batch."""
+    """Trajectories of every lane, each over `n_rows` rows from its start.
+
+    All decide in one batch; those of a policy that is folded heads walk one after the other in
+    compiled code, to the same bits.
+    """
+    if stays_compiled(bound, lanes, n_rows):
+        lived = [[one.lived for one in _walk_compiled(bound, lane, n_rows)] for lane in lanes]
+    else:
+        lived = _walk_together(bound, tape, lanes, n_rows)
+    return [
+        [
+            trajectory_of(tape, int(shown), int(start), one)
+            for shown, start, one in zip(lane.shown, lane.starts, accounts, strict=True)
+        ]
+        for lane, accounts in zip(lanes, lived, strict=True)
+    ]
+
+
+def stays_compiled(bound: Bound, lanes: Sequence[Lane], n_rows: int) -> bool:
+    """Whether the policy is folded heads over all rows of the lanes, whose rewards are the kernel's own."""
+    policy = bound.policy
+    if not isinstance(policy, FoldedPolicy) or policy.heads is None:
+        return False
+    return all(
+        lane.settings.reward.rule is None
+        and policy.start <= lane.shown.min()
+        and lane.shown.max() + n_rows - 1 <= policy.stop
+        for lane in lanes
+    )
+
+
+def _walk_compiled(bound: Bound, lane: Lane, n_rows: int) -> list[Decided]:
+    """What every account of a lane does, one after the other."""
+    policy, settings = bound.policy, lane.settings
+    weights = ActionTranslator(settings.action, settings.account.max_leverage).weights
+    assert isinstance(policy, FoldedPolicy)
+    assert policy.heads is not None
+    assert weights is not None
+    return [
+        live_by_heads(
+            lane.bars,
+            settings,
+            int(start),
+            n_rows - 1,
+            Deciding(policy.heads, int(shown) - policy.start, weights, lane.delay),
+        )
+        for start, shown in zip(lane.starts, lane.shown, strict=True)
+    ]
+
+
+def _walk_together(bound: Bound, tape: MarketTape, lanes: Sequence[Lane], n_rows: int) -> list[list[Lived]]:
+    """What every account of every lane does, all in one batch."""
     records = [_Record(lane, n_rows - 1) for lane in lanes]
     parts = _slices([len(lane.starts) for lane in lanes])
-    first = np.concatenate([lane.starts if lane.seen is None else lane.seen for lane in lanes])
+    first = np.concatenate([lane.shown for lane in lanes])
     actions = []
     state: Any = None
     starts = np.ones(len(first), dtype=bool)
@@ -197,10 +268,7 @@ def walk(bound: Bound, tape: MarketTape, lanes: Sequence[Lane], n_rows: int) -> 
             record.step(k, taken[part], None if decision.target is None else decision.target[part])
     all_actions = np.stack(actions)
     return [
-        [
-            _trajectory(tape, int(first[part][i]), n_rows, record, all_actions[:, part], i)
-            for i in range(len(record.accounts))
-        ]
+        [record.lived(all_actions[:, part], i) for i in range(len(record.accounts))]
         for record, part in zip(records, parts, strict=True)
     ]
 
@@ -243,25 +311,3 @@ def _observe(
         return seen | {"row": at}
     rows, which = np.unique(at, return_inverse=True)
     return seen | {"market": tape.windows(rows, window)[which]}
-
-
-def _trajectory(
-    tape: MarketTape, start: int, n_rows: int, record: _Record, actions: np.ndarray, account: int
-) -> Trajectory:
-    """Of one account, whose rows of the tape begin at `start`; its fills stand at the rows of its lane's bars."""
-    segment, stop = tape.segment_of(start), start + n_rows
-    marks = {name: record.marks[:, i, account].copy() for i, name in enumerate(MARK_NAMES)}
-    return Trajectory(
-        first_row=int(record.starts[account]),
-        timestamps=tape.timestamps[start:stop],
-        timeframe_ns=segment.timeframe_ns,
-        close=tape.close[start:stop],
-        regimes=tape.regimes[start : stop - 1],
-        actions=actions[:, account].copy(),
-        log_returns=record.steps[:, 1, account].copy(),
-        shaped_rewards=record.steps[:, 0, account].copy(),
-        fills=np.array(record.fills[account], dtype=FILL_DTYPE),
-        periods_per_year=segment.periods_per_year,
-        terminated=bool(record.accounts.done[account]),
-        **marks,
-    )

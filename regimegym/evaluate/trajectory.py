@@ -6,6 +6,7 @@ Step k is the decision at bar k of the stretch; it leads from mark k to mark k +
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ import pandas as pd
 from regimegym.envs.core import ORDER
 from regimegym.envs.results import LIQUIDATIONS
 from regimegym.envs.trades import closed_trades
+from regimegym.features.tape import MarketTape
 
 MARK_FIELDS = ("timestamps", "close", "equity", "cash", "units", "exposure")
 STEP_FIELDS = ("regimes", "actions", "log_returns", "shaped_rewards")
@@ -99,6 +101,48 @@ class Trajectory:
         liquidated = bool(np.isin(fills["reason"], LIQUIDATIONS).any())
         terminated = self.terminated and (liquidated or n >= len(self))
         return replace(self, fills=fills, terminated=terminated, **marks, **steps)
+
+
+class Lived(NamedTuple):
+    """What an account did in n steps.
+
+    Attributes:
+        marks: (4, n + 1) float64, cash, units, equity, exposure.
+        steps: (2, n) float64, shaped reward and log return.
+        actions: (n,) integers, or float weights.
+        fills: FILL_DTYPE, in time order.
+        is_done: it was liquidated or lost everything.
+    """
+
+    marks: np.ndarray
+    steps: np.ndarray
+    actions: np.ndarray
+    fills: np.ndarray
+    is_done: bool
+
+
+def trajectory_of(tape: MarketTape, start: int, first_row: int, lived: Lived) -> Trajectory:
+    """The trajectory of an account that set out on row `start` of the tape, which its fills call `first_row`."""
+    segment, stop = tape.segment_of(start), start + lived.marks.shape[1]
+    cash, units, equity, exposure = lived.marks
+    shaped_rewards, log_returns = lived.steps
+    return Trajectory(
+        first_row=first_row,
+        timestamps=tape.timestamps[start:stop],
+        timeframe_ns=segment.timeframe_ns,
+        close=tape.close[start:stop],
+        equity=equity,
+        cash=cash,
+        units=units,
+        exposure=exposure,
+        regimes=tape.regimes[start : stop - 1],
+        actions=lived.actions,
+        log_returns=log_returns,
+        shaped_rewards=shaped_rewards,
+        fills=lived.fills,
+        periods_per_year=segment.periods_per_year,
+        terminated=lived.is_done,
+    )
 
 
 def downsample(equities: list[np.ndarray], n_points: int = 2000) -> np.ndarray:

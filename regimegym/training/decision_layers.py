@@ -8,7 +8,8 @@ from regimegym.agents.checkpoint import load_policy, save_layers
 from regimegym.agents.decision.fit import ask, fit_decision, paid_decisions
 from regimegym.agents.decision.layers import FittedDecision, LayeredPolicy, layered, with_base
 from regimegym.agents.decision.probabilities import apply_isotonic, calibration_error
-from regimegym.agents.decision.settings import DecisionSettings
+from regimegym.agents.decision.settings import DecisionSettings, TierSettings
+from regimegym.agents.decision.sizing import TIER_SIZES, tier_edges
 from regimegym.common.policy import Policy
 from regimegym.evaluate.rollout import rollout
 from regimegym.features.splits import RowRange
@@ -48,9 +49,9 @@ def describe_layers(
 ) -> dict[str, Any] | None:
     """What the layers do on each part, written to decision.json; None without layers.
 
-    By part: `calibration`, the error of the confidence before and after the isotonic map, and
-    `thresholds`, log return and trades of every threshold tried. The test part repeats what was
-    fitted on validation; nothing is chosen there.
+    `tiers`: the edges as they hold for the symbol. By part: `calibration`, the error of the confidence
+    before and after the isotonic map, and `thresholds`, log return and trades of every threshold tried.
+    The test part repeats what was fitted on validation; nothing is chosen there.
     """
     policy, card = load_policy(folder.model, device, with_layers=False)
     fitted = card.layers()
@@ -63,9 +64,18 @@ def describe_layers(
         }
         for name, rows in parts.items()
     }
-    described = {"fitted": fitted.to_dict(), "parts": found}
+    tiers = resolved_tiers(fitted.settings.tiers, experiment.tape.symbol)
+    described = {"fitted": fitted.to_dict(), "tiers": tiers, "parts": found}
     folder.write_json(DECISION_FILE, described)
     return described
+
+
+def resolved_tiers(settings: TierSettings | None, symbol: str) -> dict[str, Any] | None:
+    """From which confidence on which share of the position is taken, once the symbol's multiplier is in."""
+    if settings is None:
+        return None
+    edges = tier_edges(settings.multiplier_of(symbol), settings.edges)
+    return {"symbol": symbol, "multiplier": settings.multiplier_of(symbol), "edges": edges, "sizes": TIER_SIZES[1:]}
 
 
 def _calibration(

@@ -27,7 +27,7 @@ from regimegym.supervised.predictor_set import OnFit, PredictorSet, about_fitted
 from regimegym.training import fit_figures as draw
 from regimegym.training.explanations import Explanation, check_explainable, explanation_of
 from regimegym.training.fit_states import StateReport, state_report
-from regimegym.training.fit_tables import comparison_page, shift_lines, states_page, terminal_lines
+from regimegym.training.fit_tables import comparison_page, fold_lines, shift_lines, states_page, terminal_lines
 from regimegym.training.fitting import (
     OUT_OF_FOLD,
     VALIDATION,
@@ -86,7 +86,7 @@ def fit(config: DictConfig, overrides: Sequence[str], job: Job | None, say: Say)
     name = config.name or "-".join(config.predictors)
     folder = RunFolder.create(where, f"fit-{name}"[:60], started, None if job is None else job.number)
     _write(folder, config, overrides, found, started)
-    for line in terminal_lines(found.fits, found.pairs):
+    for line in chain(fold_lines(found.fits), terminal_lines(found.fits, found.pairs)):
         say(line)
     for k, line in enumerate(shift_lines(found.explanations)):
         say(line if k else f"\n{line}")

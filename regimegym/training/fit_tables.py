@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from regimegym.features.splits import folds_table
 from regimegym.supervised.comparison import (
     HIGHER_IS_BETTER,
     CrossValidation,
@@ -29,6 +30,14 @@ def terminal_lines(fits: Sequence[Fit], pairs: Sequence[Pair]) -> Iterator[str]:
         yield f"{title}{_of(target)}"
         yield from comparison_table([fit.scores[part] for fit in known])
         yield from _pair_lines(_pairs_of(pairs, part, known))
+
+
+def fold_lines(fits: Sequence[Fit]) -> Iterator[str]:
+    """How the training rows of each target were cut into forward folds, with dates."""
+    cut = {fit.data.target: fit.found.fitted.folds for fit in fits}
+    for target, folds in cut.items():
+        yield f"forward folds of the training rows{_of(target if len(cut) > 1 else '')}"
+        yield from folds_table(folds)
 
 
 def _tables(fits: Sequence[Fit]) -> Iterator[tuple[str, str, list[Fit]]]:
@@ -96,6 +105,7 @@ def comparison_page(fits: Sequence[Fit], pairs: Sequence[Pair], explanations: Ma
         if rows:
             difference = f"difference in {PAIR_WORDS[chosen[0].score]} (below 0: the first is better)"
             lines += [*_table(["pair", difference, "p", "p after Holm"], rows), ""]
+    lines += ["## Folds", "", *(f"    {line}" for line in fold_lines(fits)), ""]
     shifts = list(shift_lines(explanations))
     if shifts:
         lines += ["## Shifts of importance", "", *(f"- {line}" for line in shifts), ""]

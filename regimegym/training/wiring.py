@@ -79,21 +79,26 @@ def read_run_config(path: Path, trusted: Collection[str] = (), command: str | No
     for key, value in leaves(OmegaConf.to_container(config, resolve=False)):
         if isinstance(value, str) and "${" in value:
             raise ConfigError("interpolation", f"'{key}' of {path} is '{value}'; a run's config holds plain values")
-    foreign = {key: name for key, name in own_code(config).items() if name not in trusted}
-    if foreign:
-        raise _foreign(path, foreign, trusted, command or f"regime-gym evaluate run={path.parent}")
+    check_code(config, path, trusted, command or f"regime-gym evaluate run={path.parent}")
     return config
 
 
-def _foreign(path: Path, foreign: dict[str, str], trusted: Collection[str], command: str) -> ConfigError:
+def check_code(config: DictConfig, path: Path, trusted: Collection[str], command: str) -> None:
+    """Raise ConfigError where a configuration, which came from `path`, names code that is neither ours nor trusted.
+
+    `command` would open it again.
+    """
+    foreign = {key: name for key, name in own_code(config).items() if name not in trusted}
+    if not foreign:
+        return
     key, value = next(iter(foreign.items()))
     names = ",".join(dict.fromkeys([*trusted, *foreign.values()]))
-    return ConfigError(
+    raise ConfigError(
         "foreign-target",
         f"'{key}' of {path} names '{value}', which is no part of this package",
         needed=f"a part or settings of {PACKAGE}, or what is trusted by name",
         help=[
-            "a run folder can come from anybody, so it may not choose the code to run;",
+            "a folder can come from anybody, so it may not choose the code to run;",
             f"where that code is yours: {command} 'trust=[{names}]'",
         ],
         kept="nothing was run",

@@ -18,9 +18,11 @@ from regimegym.agents.decision.probabilities import (
     fit_temperature,
     score_probabilities,
 )
+from regimegym.agents.decision.settings import TierSettings
 from regimegym.agents.decision.sizing import binary_kelly, doubt_size, kelly_fraction, lower_share, tier_sizes
 from regimegym.agents.decision.thresholds import above_threshold, adaptive_thresholds
 from regimegym.common.errors import ModelError
+from regimegym.training.decision_layers import resolved_tiers
 
 HOLD, SELL, BUY = 0, 1, 2
 SCORES = arrays(np.float64, (5, 3), elements=st.floats(-10, 10))
@@ -181,6 +183,19 @@ def test_sizes_never_fall_with_confidence_and_something_can_always_trade(multipl
 def test_a_multiplier_moves_the_edges_within_their_bounds():
     np.testing.assert_array_equal(tier_sizes(np.array([0.71, 0.73]), 1.2), [0, 0.25])
     np.testing.assert_array_equal(tier_sizes(np.array([0.949, 0.951]), 3.0), [0, 1])
+
+
+def test_the_edges_that_hold_for_a_symbol_are_told():
+    settings = TierSettings(multipliers={"SOLEUR": 1.25, "CALM": 0.5})
+    told = {symbol: resolved_tiers(settings, symbol) for symbol in ("BTCEUR", "SOLEUR", "CALM")}
+    assert told["BTCEUR"]["edges"].tolist() == [0.6, 0.65, 0.8]
+    np.testing.assert_allclose(told["SOLEUR"]["edges"], [0.75, 0.8125, 0.95])  # 1.0 would never trade
+    assert told["CALM"]["edges"].tolist() == [0.5, 0.5, 0.5]
+    for one in told.values():
+        just = tier_sizes(one["edges"], one["multiplier"])
+        assert just[-1] == one["sizes"][-1] == 1.0
+        assert tier_sizes(one["edges"] - 1e-9, one["multiplier"])[0] == 0.0
+    assert resolved_tiers(None, "BTCEUR") is None
 
 
 def test_kelly_agrees_with_brute_force_where_a_naive_fraction_does_not():

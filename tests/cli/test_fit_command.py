@@ -57,6 +57,16 @@ def test_every_predictor_is_scored_beside_the_floors_on_both_parts(fitted):
     assert {"log_likelihood", "bic", "ari"} <= set(found["predictors"]["hmm"]["validation"]["scores"])
 
 
+def test_the_folds_are_told_with_their_dates(fitted):
+    page = (fitted / "f" / "comparison.md").read_text()
+    table = page.split("forward folds of the training rows\n")[1].split("\n\n")[0].splitlines()
+    folds = fit_data(compose_config("fit", [*CHOSEN, *TINY])).lesson
+    days = [str(np.datetime64(stamp, "ns"))[:10] for stamp in (folds.timestamps[0], folds.timestamps[-1])]
+    assert [line.split()[:2] for line in table[1:]] == [["fold", "1"], ["fold", "2"]]
+    assert days[0] in table[1]
+    assert days[1] in table[2]
+
+
 def test_each_predictor_is_paired_with_each_floor_and_with_the_others(fitted):
     pairs = read(fitted / "f" / "metrics.json")["pairs"]
     for part in ("out of fold", "validation"):

@@ -176,7 +176,7 @@ class LayeredPolicy:
         tiers, kelly = fitted.settings.tiers, fitted.settings.kelly
         if tiers is not None:
             assert confidence is not None
-            size = tier_sizes(np.nan_to_num(confidence), tiers.multipliers.get(self.symbol, 1.0), tiers.edges)
+            size = tier_sizes(np.nan_to_num(confidence), tiers.multiplier_of(self.symbol), tiers.edges)
             target = np.where(opens, np.where(size > 0, weights * size, np.nan), target)
         if kelly is not None and fitted.forecast is not None:
             mean, doubt = fitted.forecast.moments(self.edge(scores))

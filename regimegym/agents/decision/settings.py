@@ -95,6 +95,10 @@ class TierSettings:
         for symbol, value in self.multipliers.items():
             check_positive(f"decision.tiers.multipliers.{symbol}", value)
 
+    def multiplier_of(self, symbol: str) -> float:
+        """What scales the edges for `symbol`."""
+        return self.multipliers.get(symbol, 1.0)
+
 
 @dataclass(frozen=True)
 class KellySettings:

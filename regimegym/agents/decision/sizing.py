@@ -51,8 +51,12 @@ def tier_sizes(confidence: np.ndarray, multiplier: float = 1.0, edges: Sequence[
     The symbol's multiplier scales every edge, which is then clipped to [.5, .95] and kept from
     falling; c below the first edge is no trade. A confidence on an edge belongs to the tier above.
     """
-    scaled = np.maximum.accumulate(np.clip(np.asarray(edges) * multiplier, *THRESHOLD_BOUNDS))
-    return np.asarray(TIER_SIZES)[np.searchsorted(scaled, confidence, side="right")]
+    return np.asarray(TIER_SIZES)[np.searchsorted(tier_edges(multiplier, edges), confidence, side="right")]
+
+
+def tier_edges(multiplier: float = 1.0, edges: Sequence[float] = TIER_EDGES) -> np.ndarray:
+    """The edges as they hold: scaled by the symbol's multiplier, clipped to [.5, .95], never falling."""
+    return np.maximum.accumulate(np.clip(np.asarray(edges) * multiplier, *THRESHOLD_BOUNDS))
 
 
 def doubt_size(uncertainty: np.ndarray, half_at: float) -> np.ndarray:

@@ -110,11 +110,12 @@ class RegimeEncoder(Encoder):
             a = a + f
         logits = self.detector(a)
         c = mix(torch.softmax(logits, dim=-1), self.pathways(a))
-        hidden = self.memory(c)[0][:, -1] if padding is None else self._remember(c, padding)
-        return Encoding(self.dropout(hidden), logits[:, -1], weights)
+        return Encoding(self.dropout(self.remember(c, padding)), logits[:, -1], weights)
 
-    def _remember(self, c: Tensor, padding: Tensor) -> Tensor:
-        """Memory of the last step when windows start with padding: the bars move to the front."""
+    def remember(self, c: Tensor, padding: Tensor | None) -> Tensor:
+        """Memory (B, H) of the last step of mixtures (B, T, D); behind padding (B, T) the bars move to the front."""
+        if padding is None:
+            return self.memory(c)[0][:, -1]
         steps = c.shape[1]
         first = (~padding).int().argmax(dim=1)
         order = (torch.arange(steps, device=c.device) + first[:, None]).clamp(max=steps - 1)

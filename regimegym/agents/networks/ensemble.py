@@ -5,7 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from regimegym.agents.networks.q_network import EnhancedQNetwork, QNetwork, build_q_network
+from regimegym.agents.networks.folded import Stretch
+from regimegym.agents.networks.q_network import Along, EnhancedQNetwork, QNetwork, build_q_network
 from regimegym.agents.networks.settings import NetworkSettings
 from regimegym.common.regimes import N_REGIMES
 
@@ -48,14 +49,28 @@ class EnsembleQNetwork(QNetwork):
     def encode_all(self, market: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As `encode`, and the logits (B, 4, 4) of the experts' own detectors, one row an expert."""
         encoded = [expert.encode(market) for expert in self.experts]  # type: ignore[operator]
-        logits = self.gate(market[:, -1, :])
-        hidden = torch.cat([*(h for h, _ in encoded), logits], dim=-1)
+        hidden, logits = self._joined([h for h, _ in encoded], market[:, -1, :])
         return hidden, logits, torch.stack([own for _, own in encoded], dim=1)
 
     def hidden(self, market: Tensor) -> Tensor:
         """See QNetwork.hidden."""
         hidden = [expert.hidden(market) for expert in self.experts]  # type: ignore[operator]
         return torch.cat([*hidden, self.gate(market[:, -1, :])], dim=-1)
+
+    def along(self) -> Along:
+        """See QNetwork.along."""
+        experts = [expert.along() for expert in self.experts]  # type: ignore[operator]
+
+        @torch.no_grad()
+        def encode(stretch: Stretch) -> tuple[Tensor, Tensor]:
+            return self._joined([expert(stretch)[0] for expert in experts], stretch.bars[stretch.steps - 1 :])
+
+        return encode
+
+    def _joined(self, hidden: list[Tensor], bar: Tensor) -> tuple[Tensor, Tensor]:
+        """The experts' encodings with the gate's logits of the last bars (B, F), and these."""
+        logits = self.gate(bar)
+        return torch.cat([*hidden, logits], dim=-1), logits
 
     def members(self, h: Tensor, account: Tensor) -> Members:
         """Gate weights and the experts' values of encodings (B, 4·H + 4) and account blocks (B, K)."""

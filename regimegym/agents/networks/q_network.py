@@ -1,12 +1,18 @@
 """EnhancedQNetwork: an encoder of the market and heads over the account."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from regimegym.agents.networks.dueling import AfterstateHeads, DuelingHeads, lower_tail
-from regimegym.agents.networks.encoder import Encoder, build_encoder
+from regimegym.agents.networks.encoder import Encoder, RegimeEncoder, build_encoder
+from regimegym.agents.networks.folded import FoldedEncoder, Stretch
 from regimegym.agents.networks.settings import NetworkSettings
 from regimegym.agents.networks.tabled import FoldedValues, TabledValues, Values
+
+TOGETHER = 64  # windows per forward pass; what a full network holds between its layers stays in the cache
+Along = Callable[[Stretch], tuple[Tensor, Tensor]]
 
 
 class QNetwork(nn.Module):
@@ -26,6 +32,19 @@ class QNetwork(nn.Module):
     def hidden(self, market: Tensor) -> Tensor:
         """h (B, H) alone of windows (B, T, F)."""
         return self.encode(market)[0]
+
+    def along(self) -> Along:
+        """`encode` of the n windows of a stretch, h (n, H) and logits (n, 4), with the weights as they are now.
+
+        Only of an evaluating network, and without gradients.
+        """
+        return self._window_by_window
+
+    @torch.no_grad()
+    def _window_by_window(self, stretch: Stretch) -> tuple[Tensor, Tensor]:
+        n = len(stretch.padding)
+        parts = [self.encode(stretch.windows(i, min(i + TOGETHER, n))) for i in range(0, n, TOGETHER)]
+        return torch.cat([h for h, _ in parts]), torch.cat([logits for _, logits in parts])
 
     def quantiles(self, h: Tensor, account: Tensor) -> Tensor:
         """Quantiles of the return (B, A, N) of encodings (B, H) and account blocks (B, K)."""
@@ -73,6 +92,10 @@ class EnhancedQNetwork(QNetwork):
     def hidden(self, market: Tensor) -> Tensor:
         """See QNetwork.hidden."""
         return self.encoder.hidden(market)
+
+    def along(self) -> Along:
+        """See QNetwork.along."""
+        return FoldedEncoder(self.encoder) if isinstance(self.encoder, RegimeEncoder) else super().along()
 
     def quantiles(self, h: Tensor, account: Tensor) -> Tensor:
         """Quantiles of the return (B, A, N) of encodings (B, H) and account blocks (B, K)."""

@@ -1,8 +1,4 @@
-"""Values over a table of encodings: what knows no account is computed once for every bar.
-
-A walk with one account asks for one value at a time, and pays for calls, not for arithmetic: the rest
-is a few products of small NumPy matrices.
-"""
+"""Values over a table of encodings: what knows no account is computed once for every bar."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -11,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from regimegym.agents.folded_heads import FoldedHeads, write_values_of
 from regimegym.agents.networks.dueling import DuelingHeads
 
 
@@ -50,6 +47,10 @@ class FoldedValues:
         heads: as they are now; evaluating, so that noisy ones are their means.
         risk: Q (…, A) of quantiles (…, A, N), where there are several.
         hidden: encodings (R, H).
+
+    Attributes:
+        heads: the matrices, whose values are quantiles.
+        n_quantiles: N.
     """
 
     @torch.no_grad()
@@ -59,23 +60,23 @@ class FoldedValues:
         weight = torch.cat([advantage_in.weight, value_in.weight])  # (2W, H + K)
         bias = torch.cat([advantage_in.bias, value_in.bias])
         width = hidden.shape[1]
-        self._table = torch.addmm(bias, hidden, weight[:, :width].T).cpu().numpy()
-        self._account = np.ascontiguousarray(weight[:, width:].T.cpu().numpy())
-        n_actions, n_quantiles = self._shape = heads.shape
+        n_actions, self.n_quantiles = self._shape = heads.shape
         advantage = torch.cat([advantage_out.weight, advantage_out.bias[:, None]], dim=1).unflatten(0, self._shape)
         advantage = advantage - advantage.mean(dim=0)
-        value = torch.cat([value_out.weight, value_out.bias[:, None]], dim=1).expand(n_actions, n_quantiles, -1)
+        value = torch.cat([value_out.weight, value_out.bias[:, None]], dim=1).expand(n_actions, self.n_quantiles, -1)
         both = torch.cat([advantage[..., :-1], value[..., :-1]], dim=-1).flatten(0, 1)  # (A·N, 2W)
-        self._last = np.ascontiguousarray(both.T.cpu().numpy())
-        self._last_bias = (advantage[..., -1] + value[..., -1]).flatten().cpu().numpy()
+        self.heads = FoldedHeads(
+            table=torch.addmm(bias, hidden, weight[:, :width].T).cpu().numpy(),
+            account=np.ascontiguousarray(weight[:, width:].T.cpu().numpy()),
+            last=np.ascontiguousarray(both.T.cpu().numpy()),
+            bias=(advantage[..., -1] + value[..., -1]).flatten().cpu().numpy(),
+        )
         self._risk = risk
 
     def __call__(self, rows: np.ndarray, account: np.ndarray) -> np.ndarray:
         """See Values."""
-        first = account @ self._account
-        first += self._table[rows]
-        quantiles = np.maximum(first, 0, out=first) @ self._last
-        quantiles += self._last_bias
-        if self._shape[1] == 1:
+        quantiles = np.empty((len(rows), len(self.heads.bias)), np.float32)
+        write_values_of(self.heads, rows, account, quantiles)
+        if self.n_quantiles == 1:
             return quantiles
         return self._risk(torch.from_numpy(quantiles).unflatten(-1, self._shape)).numpy()

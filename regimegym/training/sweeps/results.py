@@ -104,15 +104,22 @@ def gather(study: Study, settings: SearchSettings, ledger_trials: int = 0) -> Sw
     front = {trial.number for trial in study.best()}
     best = [row.number for row in rows if row.number in front]
     n_counted = max(ledger_trials, sum(row.state in ("complete", "pruned") for row in rows))
-    deflated, choosing = NAN, Choosing()
-    if best:
-        runs = {row.number: bar_returns(row) for row in rows if row.state == "complete"}
-        sharpes = np.array([sharpe_ratio(returns, 1.0) for returns in runs.values()])
-        deflated = deflated_sharpe_ratio(runs[best[0]], max(n_counted, 1), sharpes)
-        others = [returns for number, returns in runs.items() if number != best[0]]
-        held = bar_returns(next(row for row in rows if row.number == best[0]), "buy_and_hold")
-        choosing = judge_choice([runs[best[0]], *others], held)
-    return SweepResult(settings.objectives, rows, best, study.importance(), deflated, n_counted, choosing)
+    return judged(settings.objectives, rows, best, study.importance(), n_counted)
+
+
+def judged(
+    objectives: Mapping[str, str], rows: list[Row], best: list[int], importance: Mapping[str, float], n_counted: int
+) -> SweepResult:
+    """The result of sorted `rows`, with what the trials that completed say of having chosen the `best`."""
+    if not best:
+        return SweepResult(objectives, rows, best, importance, NAN, n_counted)
+    runs = {row.number: bar_returns(row) for row in rows if row.state == "complete"}
+    sharpes = np.array([sharpe_ratio(returns, 1.0) for returns in runs.values()])
+    deflated = deflated_sharpe_ratio(runs[best[0]], max(n_counted, 1), sharpes)
+    others = [returns for number, returns in runs.items() if number != best[0]]
+    held = bar_returns(next(row for row in rows if row.number == best[0]), "buy_and_hold")
+    choosing = judge_choice([runs[best[0]], *others], held)
+    return SweepResult(objectives, rows, best, importance, deflated, n_counted, choosing)
 
 
 def bar_returns(row: Row, policy: str = "agent") -> np.ndarray:

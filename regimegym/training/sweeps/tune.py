@@ -15,14 +15,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import yaml
 
 from regimegym.common.plain import plain
 from regimegym.common.seeding import integer_seed
 from regimegym.common.state_file import read_state, write_state
-from regimegym.evaluate.metrics import sharpe_ratio
-from regimegym.evaluate.overfitting import deflated_sharpe_ratio
 from regimegym.training.compose import compose_config
 from regimegym.training.job import validation_metrics
 from regimegym.training.ledger import LEDGER, Ledger
@@ -32,7 +29,7 @@ from regimegym.training.sweeps.attempt import told_to
 from regimegym.training.sweeps.cluster import cluster
 from regimegym.training.sweeps.driver import SweepStopped
 from regimegym.training.sweeps.optional import import_ray
-from regimegym.training.sweeps.results import Row, SweepResult, bar_returns, sort_rows
+from regimegym.training.sweeps.results import Row, SweepResult, judged, sort_rows
 from regimegym.training.sweeps.settings import SearchSettings
 from regimegym.training.sweeps.space import Parameter, Space
 from regimegym.training.sweeps.study import check_same_sweep
@@ -284,12 +281,7 @@ def _gather(grid: Any, search: SearchSettings, folder: Path) -> SweepResult:
     ordered = sort_rows(rows, search.objectives)
     best = [row.number for row in ordered[:1] if row.values]
     n_counted = max((ledger.count_trials(fingerprint) for fingerprint in prints), default=0)
-    deflated = NAN
-    if best:
-        returns = {row.number: bar_returns(row) for row in rows if row.values}
-        sharpes = np.array([sharpe_ratio(found, 1.0) for found in returns.values()])
-        deflated = deflated_sharpe_ratio(returns[best[0]], max(n_counted, 1), sharpes)
-    return SweepResult(search.objectives, ordered, best, {}, deflated, n_counted)
+    return judged(search.objectives, ordered, best, {}, n_counted)
 
 
 def _row(result: Any, search: SearchSettings) -> Row:

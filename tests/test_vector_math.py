@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from regimegym.common.vector_math import SMALLEST, power_of
+from regimegym.common.vector_math import SMALLEST, power_of, raise_all
 
 
 @pytest.mark.parametrize("exponent", [0.0, 0.4, 0.6, 1.0])
@@ -15,6 +15,8 @@ def test_powers_are_those_of_the_c_library(exponent):
     ours = np.array([power_of(v, exponent) for v in x])
     np.testing.assert_allclose(ours, x**exponent, rtol=2e-13)
     np.testing.assert_allclose(ours[:1000], x[:1000] ** exponent, rtol=1e-14)
+    raise_all(x, exponent)
+    np.testing.assert_array_equal(x, ours)
 
 
 def test_one_stays_one_and_what_is_below_all_normal_numbers_is_the_smallest_of_them():

@@ -101,7 +101,22 @@ def exponential_minus_one(x: float) -> float:
 
 
 @njit(cache=True, error_model="numpy", forceinline=True)
+def exponential(x: float) -> float:
+    """eˣ."""
+    power, rest = _scaled_series(x)
+    return power + power * rest
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
 def power_of(x: float, exponent: float) -> float:
     """x to an exponent in [0, 1], for x ≥ 0; what is too small to be normal counts as the smallest that is."""
-    power, rest = _scaled_series(exponent * natural_log(max(x, SMALLEST)))
-    return power + power * rest
+    return exponential(exponent * natural_log(max(x, SMALLEST)))
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def raise_all(numbers: np.ndarray, exponent: float) -> None:
+    """power_of of each of the numbers, in place; two loops of few constants are quicker than one of many."""
+    for i in range(len(numbers)):
+        numbers[i] = exponent * natural_log(max(numbers[i], SMALLEST))
+    for i in range(len(numbers)):
+        numbers[i] = exponential(numbers[i])

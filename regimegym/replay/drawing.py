@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 from regimegym.common.prefetch import prefetch
-from regimegym.common.vector_math import power_of
+from regimegym.common.vector_math import raise_all
 from regimegym.replay.layout import (
     ACTION,
     AGE,
@@ -153,8 +153,8 @@ def _weigh(
         top = least / probability_scale(store, shares, g, balanced) if bounds[g] < bounds[g + 1] else 0.0
         for b in range(bounds[g], bounds[g + 1]):
             ratios[b] = top / store.leaves[np.uint64(first_leaf + slots[b])]
-    for b in range(len(weights)):
-        weights[b] = power_of(ratios[b], beta)
+    raise_all(ratios, beta)
+    weights[:] = ratios
 
 
 @njit(cache=True, error_model="numpy", forceinline=True)

@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 from regimegym.common.prefetch import prefetch
-from regimegym.common.vector_math import power_of
+from regimegym.common.vector_math import raise_all
 from regimegym.replay.blocks import BLOCK, SHIFT
 from regimegym.replay.layout import BITS, BORN, ERROR, FIRST_SLOT, UPDATED, Store, opened
 from regimegym.replay.sum_tree import FIRST_LEAF, write_weights
@@ -40,8 +40,8 @@ def update(
     if len(store.leaves) > 0:
         priorities, weights = np.empty(len(slots)), np.empty(len(slots))
         for b in range(len(slots)):
-            priorities[b] = min(abs(errors[b]), most) + epsilon
-            weights[b] = power_of(priorities[b], alpha)
+            priorities[b] = weights[b] = min(abs(errors[b]), most) + epsilon
+        raise_all(weights, alpha)
         _set_weights(store, slots, group_of, weights)
         _let_peaks_sink(store, group_of, priorities, decay)
     return -1

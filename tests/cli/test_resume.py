@@ -25,6 +25,18 @@ AGENTS = {
         "agent.updates_per_bar=0.5",
         "replay=regime",
     ],
+    "all_actions_prioritized": [
+        "agent.learning=all_actions",
+        "agent.learning_starts=64",
+        "agent.updates_per_bar=0.5",
+        "replay=prioritized",
+    ],
+    "all_actions_regime": [
+        "agent.learning=all_actions",
+        "agent.learning_starts=64",
+        "agent.updates_per_bar=0.5",
+        "replay=regime",
+    ],
     "dqn": ["agent=dqn", "agent.learning_starts=64"],
     "sac": [
         "agent=sac",

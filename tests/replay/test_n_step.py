@@ -2,14 +2,16 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from markets import GAMMA, K, T, W, feed, feed_rows, make_buffer, number_tape
 
 TAPE = number_tape()
 
 
-def random_history(n_envs: int, steps: int):
+def random_history(n_envs: int, steps: int, random_seed: int = 9):
     """Steps of accounts whose episodes end at random: (row, account, action, reward, next, end, cut)."""
-    rng = np.random.default_rng(9)
+    rng = np.random.default_rng(random_seed)
     row = rng.integers(0, 50, size=n_envs)
     account = rng.normal(size=(n_envs, K)).astype(np.float32)
     for _ in range(steps):
@@ -104,6 +106,30 @@ def test_a_drawn_window_is_the_window_of_its_tape(n_tapes):
     assert batch.regime.tolist() == own
     assert min(own) >= 0
     assert batch.weights.tolist() == [1.0] * 64
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    n_steps=st.integers(1, 5),
+    n_tapes=st.integers(1, 3),
+    size=st.sampled_from([12, 1000]),
+    kind=st.sampled_from(["uniform", "prioritized", "regime"]),
+    random_seed=st.integers(0, 99),
+)
+def test_both_windows_are_those_of_the_tape_whatever_the_steps_between(n_steps, n_tapes, size, kind, random_seed):
+    tapes = [number_tape(k) for k in range(n_tapes)]
+    buffer = make_buffer(tapes, size, 4, n_steps, random_seed, kind=kind)
+    offsets = np.array([0, T // 2, 0, T // 2]) + T * (np.arange(4) % n_tapes)  # at the start of both segments
+    history = random_history(4, 40, random_seed)
+    feed(buffer, ((row + offsets, *rest) for row, *rest in history))
+    for batch_size in (1, 40):  # one transition, and mostly several of different lengths
+        batch = buffer.draw(batch_size)
+        for windows, references in zip((batch.market, batch.next_market), batch.references, strict=True):
+            naive = [tapes[r // T].windows(np.array([r % T]), W)[0] for r in references]
+            np.testing.assert_array_equal(windows.numpy(), naive)
+        steps = batch.references[1] - batch.references[0]
+        assert ((steps >= 1) & (steps <= n_steps)).all()
+        np.testing.assert_allclose(batch.discount.numpy(), GAMMA**steps, rtol=1e-6)
 
 
 def test_the_ring_keeps_the_latest_transitions():

@@ -60,8 +60,8 @@ def test_every_predictor_is_scored_beside_the_floors_on_both_parts(fitted):
 def test_the_folds_are_told_with_their_dates(fitted):
     page = (fitted / "f" / "comparison.md").read_text()
     table = page.split("forward folds of the training rows\n")[1].split("\n\n")[0].splitlines()
-    folds = fit_data(compose_config("fit", [*CHOSEN, *TINY])).lesson
-    days = [str(np.datetime64(stamp, "ns"))[:10] for stamp in (folds.timestamps[0], folds.timestamps[-1])]
+    lesson = fit_data(compose_config("fit", [*CHOSEN, *TINY])).lesson
+    days = np.datetime_as_string(lesson.timestamps[[0, -1]].astype("datetime64[ns]"), unit="D")
     assert [line.split()[:2] for line in table[1:]] == [["fold", "1"], ["fold", "2"]]
     assert days[0] in table[1]
     assert days[1] in table[2]
@@ -124,6 +124,19 @@ def test_pages_hold_both_tables_and_the_states(fitted):
     states = (fitted / "f" / "states-hmm.md").read_text()
     shares = [float(line.split("|")[2].strip().removesuffix(" %")) for line in states.splitlines()[4:6]]
     assert sum(shares) == pytest.approx(100, abs=0.2)
+
+
+def test_explanations_say_where_the_importance_of_features_has_shifted(fitted):
+    found = read(fitted / "f" / "explanations.json")
+    assert set(found) == {"logistic", "random_forest"}
+    for why in found.values():
+        told = [name for shift in why["shifts"] for name in shift["names"]]
+        assert sorted(told) == sorted(why["worth"])
+        assert all(0.0 < shift["p"] <= 1.0 and shift["shifted"] == (shift["p"] <= 0.05) for shift in why["shifts"])
+    page = (fitted / "f" / "comparison.md").read_text().partition("## Shifts of importance")[2]
+    n_sure = sum(shift["shifted"] for why in found.values() for shift in why["shifts"])
+    n_none = sum(not any(shift["shifted"] for shift in why["shifts"]) for why in found.values())
+    assert page.count("\n- ") == n_sure + n_none
 
 
 def test_a_scored_predictor_is_a_trial_on_the_data_and_no_look_at_test(fitted):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from regimegym.agents.networks.encoder import RegimeEncoder
+from regimegym.agents.networks.folded_kernels import add_and_rectify, mix_rectified
 from regimegym.common.regimes import N_REGIMES
 
 MIXED = 32  # windows whose mixtures are made together: their buffers stay in the cache
@@ -66,7 +67,7 @@ class _Room(NamedTuple):
 
 
 class FoldedEncoder:
-    """A RegimeEncoder without dropout, with the weights as they are now: equal to float32 rounding.
+    """A RegimeEncoder on the processor, without dropout, equal to float32 rounding; made anew when its weights change.
 
     A key's bias adds the same to all scores of a query, which a softmax does not see: it is left out.
     """
@@ -91,6 +92,8 @@ class FoldedEncoder:
         self._values_at = (positions @ values.T).float()
         self._rest = (positions @ residual.T + first @ bv + bias).float()
         later = torch.ones_like(query_at @ key_at.T, dtype=torch.bool).triu(1)
+        self._second = encoder.pathways.second_weight.transpose(1, 2)
+        self._second_bias = encoder.pathways.second_bias[:, 0].numpy()
         self._scores = (query_at @ key_at.T).masked_fill(later, -torch.inf).float()
 
     @torch.no_grad()
@@ -133,18 +136,16 @@ class FoldedEncoder:
         rows = slice(start, start + n + steps - 1)
         values, first = room.values[:n], room.first[:n]
         _write_windows(tables.values[rows], self._values_at, values)
-        _write_windows(tables.residual[rows], self._rest, first)
-        first = first.baddbmm_(self._weights(tables, rows, padded, n), values).relu_().view(n * steps, -1)
+        torch.bmm(self._weights(tables, rows, padded, n), values, out=first)
+        add_and_rectify(tables.residual[rows].numpy(), self._rest.numpy(), first.numpy())
+        first = first.view(n * steps, -1)
         into, last = first[:, : N_REGIMES * each], first[:, N_REGIMES * each :]
         # Regimes come first: a softmax over four numbers that lie side by side costs ten times as much.
         logits = torch.addmm(self._detector_out.bias[:, None], self._detector_out.weight, last.T)
-        gate = torch.softmax(logits, dim=0)[..., None]
-        pathways, second = self._encoder.pathways, room.second[:, : n * steps]
+        gate = torch.softmax(logits, dim=0)
         into = into.unflatten(1, (N_REGIMES, each)).transpose(0, 1)
-        torch.baddbmm(pathways.second_bias, into, pathways.second_weight.transpose(1, 2), out=second).relu_()
-        c = torch.mul(second[0], gate[0], out=out.view(n * steps, each))
-        for k in range(1, N_REGIMES):
-            c.addcmul_(second[k], gate[k])
+        torch.bmm(into, self._second, out=room.second[:, : n * steps])
+        mix_rectified(room.second.numpy(), self._second_bias, gate.numpy(), out.view(n * steps, each).numpy())
         return logits.view(N_REGIMES, n, steps)[..., -1].T
 
     def _weights(self, tables: _Tables, rows: slice, padded: Tensor | None, n: int) -> Tensor:

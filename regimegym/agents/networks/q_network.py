@@ -95,7 +95,10 @@ class EnhancedQNetwork(QNetwork):
 
     def along(self) -> Along:
         """See QNetwork.along."""
-        return FoldedEncoder(self.encoder) if isinstance(self.encoder, RegimeEncoder) else super().along()
+        encoder = self.encoder
+        if isinstance(encoder, RegimeEncoder) and encoder.positions.device.type == "cpu":
+            return FoldedEncoder(encoder)
+        return super().along()
 
     def quantiles(self, h: Tensor, account: Tensor) -> Tensor:
         """Quantiles of the return (B, A, N) of encodings (B, H) and account blocks (B, K)."""

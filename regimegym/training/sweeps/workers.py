@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
 PATIENCE = 60.0  # seconds that a worker has to save its task when it is asked to stop
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # read by libraries when they are loaded
 Answer = Callable[[Any], Any]  # the parent's answer to what a task asks while it runs
 Work = Callable[[Any, Answer], Any]  # a task and whom to ask; runs in the worker, so it must be sent there
 
@@ -99,7 +100,7 @@ class Workers:
     def _started(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(theirs, self._work), daemon=True)
-        with _ctrl_c_held_back():
+        with _ctrl_c_held_back(), _cores_shared(self._n_jobs):
             process.start()
         theirs.close()
         self._workers.append(_Worker(process, ours))
@@ -119,6 +120,19 @@ def _ctrl_c_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+@contextlib.contextmanager
+def _cores_shared(n_jobs: int) -> Iterator[None]:
+    """A process that starts inside takes its share of the cores for linear algebra, unless that is set already."""
+    share = str(max(1, len(os.sched_getaffinity(0)) // n_jobs))
+    added = {name: share for name in THREADS if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
 
 
 def _serve(pipe: Connection, work: Work) -> None:

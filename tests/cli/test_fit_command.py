@@ -126,6 +126,19 @@ def test_pages_hold_both_tables_and_the_states(fitted):
     assert sum(shares) == pytest.approx(100, abs=0.2)
 
 
+def test_explanations_say_where_the_importance_of_features_has_shifted(fitted):
+    found = read(fitted / "f" / "explanations.json")
+    assert set(found) == {"logistic", "random_forest"}
+    for why in found.values():
+        told = [name for shift in why["shifts"] for name in shift["names"]]
+        assert sorted(told) == sorted(why["worth"])
+        assert all(0.0 < shift["p"] <= 1.0 and shift["shifted"] == (shift["p"] <= 0.05) for shift in why["shifts"])
+    page = (fitted / "f" / "comparison.md").read_text().partition("## Shifts of importance")[2]
+    n_sure = sum(shift["shifted"] for why in found.values() for shift in why["shifts"])
+    n_none = sum(not any(shift["shifted"] for shift in why["shifts"]) for why in found.values())
+    assert page.count("\n- ") == n_sure + n_none
+
+
 def test_a_scored_predictor_is_a_trial_on_the_data_and_no_look_at_test(fitted):
     manifest = read(fitted / "f" / "manifest.json")
     ledger = Ledger(fitted / "runs" / "ledger.jsonl")

@@ -1,6 +1,6 @@
-"""A policy through many scenarios at once: tapes joined, every bar encoded once, one batch of decisions.
+"""A policy through many scenarios at once: tapes joined, every bar encoded once.
 
-Scenarios of one instrument and one length walk side by side. Those that show the policy the same
+Scenarios of one instrument and one length walk together. Those that show the policy the same
 features (other costs, another delay) share its encodings; those that live under the same account
 share a lane. The trajectories are those of `rollout`, scenario by scenario.
 """

@@ -8,6 +8,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from regimegym.common.seeding import generator
+from regimegym.envs.settings import EnvSettings
 from regimegym.evaluate.retraining import feature_reason, performance_reason, results_of
 from regimegym.evaluate.walk_forward import FoldModel
 from regimegym.features.market import Market
@@ -55,9 +56,11 @@ def _results(
     trader = load_policy(folder.path / model["folder"], trust=list(own_code(config).values()))
     tape = trader.tape(market.bars, market.context)
     at_work = FoldModel(trader.policy(market.bars.symbol), tape, RowRange(0, 0))
-    spans = ((model["validation_from"], model["test_from"]), (last["test_from"], last["test_until"]))
-    before, now = (results_of(at_work, _rows(tape.timestamps, *span), build(config.env)) for span in spans)
-    return before, now
+    env: EnvSettings = build(config.env)
+    validation = _rows(tape.timestamps, model["validation_from"], model["test_from"])
+    scored = RowRange(validation.start, validation.stop - env.episode.window)  # the rows before test are purged
+    traded = _rows(tape.timestamps, last["test_from"], last["test_until"])
+    return results_of(at_work, scored, env), results_of(at_work, traded, env)
 
 
 def _rows(timestamps: np.ndarray, start: str, stop: str) -> RowRange:

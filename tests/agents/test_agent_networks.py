@@ -102,6 +102,23 @@ def test_pathways_and_their_mixture_equal_the_explicit_loop(random):
     torch.testing.assert_close(mix(gate, u), c, rtol=1e-5, atol=1e-6)
 
 
+def test_pathways_learn_what_one_batched_product_would(random):
+    paths = RegimePathways(6, 5)
+    with torch.no_grad():
+        paths.second_bias.normal_(generator=random)
+    a = torch.randn(3, 7, 6, generator=random, requires_grad=True)
+    gate = torch.rand(3, 7, 4, generator=random, requires_grad=True)
+    hidden = torch.relu(paths.first(a)).unflatten(-1, (4, 5))
+    u = torch.relu(torch.einsum("btki,koi->btko", hidden, paths.second_weight) + paths.second_bias[:, 0])
+    batched = (gate.unsqueeze(-1) * u).sum(dim=2).square().sum()
+    inputs = [a, gate, *paths.parameters()]
+    expected = torch.autograd.grad(batched, inputs)
+    gradients = torch.autograd.grad(mix(gate, paths(a)).square().sum(), inputs)
+    for gradient, wanted in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(gradient, wanted, rtol=1e-5, atol=1e-6)
+        assert wanted.abs().max() > 0
+
+
 @pytest.mark.parametrize("k", range(4))
 def test_a_one_hot_gate_lets_exactly_its_pathway_through(k, random):
     net = network(SMALL)

@@ -56,6 +56,11 @@ def test_bench_alone_measures_the_environments_with_the_defaults(measured, tmp_p
             ["env"],
             "'benchmark' must be one of curriculum, envs, evaluate, features, rare, replay, supervised",
         ),
+        (
+            ["curriculum", "--curriculum", "stagd"],
+            "'--curriculum' must be one of none, staged, gated, staged-own-costs",
+        ),
+        (["curriculum", "--market", "regim"], "'--market' must be one of synthetic, regime"),
         (["--repeats", "0"], "'--repeats' must be a whole number ≥ 1, got 0"),
         (["--seconds", "-1"], "'--seconds' must be > 0, got -1.0"),
         (["--seconds", "nan"], "'--seconds' must be > 0, got nan"),

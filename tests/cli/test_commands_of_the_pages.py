@@ -22,7 +22,9 @@ from regimegym.training.wiring import build
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND = re.compile(r"^\s*(?:\$ )?(?:\.venv/bin/)?regime-gym (?P<words>[a-z].*)$")
-REMARK = re.compile(r"\s{2,}\S.*$|\s#.*$")  # what stands behind a command
+REMARK = re.compile(
+    r"\s{2,}\S.*$|\s#.*$|\s(?:\|\|?|&&|[<>;])\s.*$"
+)  # what stands behind a command, the shell's words too
 PLAIN = {"bench", "completion", "convert", "data", "report", "signal"}  # no settings of a training to build
 FLAGS = {"-m", "--multirun", "--help", "--json"}
 FILES = {"data", "context"}  # are read when they are built

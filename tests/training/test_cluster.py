@@ -110,7 +110,7 @@ def stop_after_the_second_look(folder: Path) -> None:
     log = folder / "logs" / "0.txt"
     while time.monotonic() < deadline:
         if log.exists() and "look 2 at step" in log.read_text():
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
             return
         time.sleep(0.02)
 

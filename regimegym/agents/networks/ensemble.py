@@ -55,7 +55,7 @@ class EnsembleQNetwork(QNetwork):
     def hidden(self, market: Tensor) -> Tensor:
         """See QNetwork.hidden."""
         hidden = [expert.hidden(market) for expert in self.experts]  # type: ignore[operator]
-        return torch.cat([*hidden, self.gate(market[:, -1, :])], dim=-1)
+        return self._joined(hidden, market[:, -1, :])[0]
 
     def along(self) -> Along:
         """See QNetwork.along."""

@@ -31,7 +31,9 @@ class RegimePathways(nn.Module):
             self.first.weight.chunk(N_REGIMES), self.first.bias.chunk(N_REGIMES),
             self.second_weight.unbind(), self.second_bias.unbind(), strict=True,
         )  # fmt: skip
-        return [_relu_linear(_relu_linear(a, w1, b1), w2, b2.squeeze(0)) for w1, b1, w2, b2 in layers]
+        rows = a.flatten(0, -2)
+        u = [_relu_linear(_relu_linear(rows, w1, b1), w2, b2.squeeze(0)) for w1, b1, w2, b2 in layers]
+        return [u_k.unflatten(0, a.shape[:-1]) for u_k in u]
 
 
 def mix(gate: Tensor, pathways: Sequence[Tensor]) -> Tensor:
@@ -41,4 +43,5 @@ def mix(gate: Tensor, pathways: Sequence[Tensor]) -> Tensor:
 
 
 def _relu_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """ReLU(x·W + b) of rows (N, D); with more dimensions it were a view, whose change in place autograd copies."""
     return functional.linear(x, weight, bias).relu_()

@@ -276,11 +276,11 @@ for (const [event, printing] of [["beforeprint", true], ["afterprint", false]]) 
 const NEXT = {none: "descending", descending: "ascending", ascending: "none"};
 function cellValue(row, column) {
   const text = row.cells[column].textContent.replace(/−/g, "-").replace(/[^-.\d]/g, "");
-  return column ? Number(text || NaN) : row.cells[0].textContent;
+  return column ? (text ? Number(text) : null) : row.cells[0].textContent;
 }
 function compare(p, q, direction) {  // what is undefined stands last either way
-  if (typeof p === "string") return -direction * p.localeCompare(q, "en", {numeric: true});
-  return Number.isNaN(p) || Number.isNaN(q) ? Number.isNaN(p) - Number.isNaN(q) : direction * (q - p);
+  if (p === null || q === null) return (p === null) - (q === null);
+  return typeof p === "string" ? -direction * p.localeCompare(q, "en", {numeric: true}) : direction * (q - p);
 }
 function sortable(table) {
   const body = table.tBodies[0], original = [...body.rows], heads = [...table.tHead.rows[0].cells];

@@ -114,6 +114,7 @@ def run_on_cluster(
     settings.check_search(search)
     # Its loggers would write every report three times, and leave the files open.
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # tune_stop hears Ctrl-C, or nobody would know of it
     tune = import_ray("ray.tune")
     folder = folder.absolute()
     space = search.space()

@@ -19,8 +19,8 @@ class Stopped:
 def tune_stops_when_told() -> Iterator[Stopped]:
     """Inside the block the first signal ends Tune's loop, a second one interrupts at once.
 
-    Tune listens to Ctrl-C alone, and then returns trials that were cut off as if they had ended; it
-    listens to SIGUSR1 too, and the one is sent to it for the other.
+    Tune's own handler of Ctrl-C (which TUNE_DISABLE_SIGINT_HANDLER keeps away) lets it return trials that
+    were cut off as if they had ended, and nobody hears SIGTERM. SIGUSR1 does the same to it, and is sent for both.
     """
     stopped = Stopped()
     if threading.current_thread() is not threading.main_thread():

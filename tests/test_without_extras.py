@@ -8,7 +8,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 IMPORTED_AS = {
-    "hydra-joblib-launcher": "hydra_plugins.hydra_joblib_launcher",
     "imbalanced-learn": "imblearn",
     "gym-anytrading": "gym_anytrading",
     "gym-trading-env": "gym_trading_env",

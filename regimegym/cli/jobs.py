@@ -5,6 +5,7 @@ launcher says (cli/launchers.py).
 """
 
 import contextlib
+import os
 import shlex
 import sys
 import traceback
@@ -25,6 +26,7 @@ from regimegym.training.compose import hydra_set_aside
 # Hydra takes plugins by names below this package only; a second top-level package would be much for two classes.
 PLACE = "hydra_plugins.regimegym"
 SWEEPER = "hydra/sweeper=jobs"  # the word that chooses JobSweeper
+NOTE = "multirun.yaml"  # Hydra's own record of a sweep, written before the first job
 PLACE_WORD, RUN_WORD = "hydra.sweep.dir=", "run_dir="
 
 
@@ -154,6 +156,7 @@ def close(returned: Sequence[JobResult], words: Sequence[str]) -> None:
     mistakes = {None if job.mistake is None else job.mistake.sentence for job in failures}
     first = failures[0].mistake
     if first is not None and len(mistakes) == 1 and len(failures) == len(returned):
+        _take_back(JobSweeper.folder)
         raise first
     error = RunError(
         "failed-jobs",
@@ -172,6 +175,14 @@ def _told_to(log: Path) -> Iterator[None]:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         yield
+
+
+def _take_back(folder: str | None) -> None:
+    """Remove the folder of jobs that wrote nothing: Hydra has put a note of its own there."""
+    if folder is None or not (place := Path(folder)).is_dir() or set(os.listdir(place)) - {NOTE}:
+        return
+    (place / NOTE).unlink(missing_ok=True)
+    place.rmdir()
 
 
 def _may_go_on(failures: Sequence[JobResult]) -> bool:

@@ -22,8 +22,6 @@ from regimegym.evaluate.trajectory import Lived
 
 FIRST_ROOM = 1 << 12  # fills that are made room for at first
 MARKS = (CASH, UNITS, EQUITY, EXPOSURE)
-NOBODY = np.zeros((0, 0), np.float32)
-NO_HEADS = FoldedHeads(NOBODY, NOBODY, NOBODY, np.zeros(0, np.float32))
 
 
 class Decided(NamedTuple):

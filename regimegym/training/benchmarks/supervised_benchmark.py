@@ -37,8 +37,9 @@ class PredictorRow:
         fit_rows, fit_rate: rows it was fitted on, as many as the time allowed, and rows per CPU-second and pass.
         passes: over the rows that a whole fit makes at most; the fit here made one.
         predict_rows, predict_rate: the same of asking.
-        latency_ms: 95th percentile from one more row to its answer, of the processor, in the quietest turn.
-        wall_ms: the same on the wall, where other processes count.
+        wall_ms: 95th percentile from one more row to its answer in the quietest turn; it is judged, and other
+            processes count.
+        cpu_ms: the same by the processor's clock, of all threads.
     """
 
     name: str
@@ -46,8 +47,8 @@ class PredictorRow:
     fit_rate: float
     predict_rows: int
     predict_rate: float
-    latency_ms: float
     wall_ms: float
+    cpu_ms: float
     passes: int = 1
 
     def whole_fit(self, n_rows: int) -> float:
@@ -62,7 +63,7 @@ class PredictorRow:
     @property
     def is_met(self) -> bool:
         """Whether the latency is low enough."""
-        return self.target.is_met(self.latency_ms)
+        return self.target.is_met(self.wall_ms)
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def measured(name: str, lesson: Lesson, budget: float) -> PredictorRow:
         predictor = subject.asked().fit(few, np.random.default_rng(cases.RANDOM_SEED))
     cpu, wall = row_latency(predictor, lesson.features)
     rates = (fitted.n_rows, fitted.rate, asked.n_rows, asked.rate)
-    return PredictorRow(name, *rates, 1e3 * cpu, 1e3 * wall, subject.passes)
+    return PredictorRow(name, *rates, 1e3 * wall, 1e3 * cpu, subject.passes)
 
 
 def supervised_table(benchmark: SupervisedBenchmark) -> RenderableType:
@@ -170,7 +171,7 @@ def supervised_table(benchmark: SupervisedBenchmark) -> RenderableType:
         whole,
         "predict,\nrows/s",
         "p95 of a\nrow, ms",
-        "on the\nwall",
+        "of the\nCPU",
         "target",
     ):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -181,8 +182,8 @@ def supervised_table(benchmark: SupervisedBenchmark) -> RenderableType:
             count(row.fit_rate),
             f"{'' if is_all else '~'}{duration(row.whole_fit(benchmark.n_rows))}",
             count(row.predict_rate),
-            number(row.latency_ms, 2),
             number(row.wall_ms, 2),
+            number(row.cpu_ms, 2),
             f"≤ {row.target.limit:g} {VERDICTS[row.is_met]}",
         ]
         table.add_row(row.name, *cells, style="bold" if not row.is_met else "")

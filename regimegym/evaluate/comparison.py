@@ -1,5 +1,6 @@
 """Several runs side by side: on the bars that all of them traded, and over the scenarios that all of them met."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -103,6 +104,8 @@ def _selection(
     `spa_p` is None without the package arch.
     """
     overfitting = backtest_overfitting(log_returns, PARTITIONS) if log_returns.shape[1] >= 2 * PARTITIONS else None
+    if overfitting is not None and math.isnan(overfitting.probability):
+        overfitting = None  # nobody traded
     try:
         spa: float | None = superior_predictive_ability(log_returns, held, block_length, int(generator.integers(2**31)))
     except MachineError as error:

@@ -103,6 +103,9 @@ class Overfitting(NamedTuple):
         in_sample, out_of_sample: (C,) Sharpe ratio per bar of the chosen trial.
         loss_probability: share of the partitions on which the chosen trial loses out of sample.
         slope: of the regression of out-of-sample on in-sample ratios; below 0 the better a trial looks, the worse.
+
+    Partitions on which no trial has a ratio in sample (nobody traded) choose nothing and do not count; NaN
+    where that leaves none.
     """
 
     probability: float
@@ -146,9 +149,11 @@ def backtest_overfitting(trials: np.ndarray, n_blocks: int = 16) -> Overfitting:
     at = np.arange(len(best))
     ranks = rankdata(outside, axis=1)[at, best] / (n_trials + 1)
     found, later = inside[at, best], outside[at, best]
-    return Overfitting(
-        float(np.mean(ranks <= 0.5)), ranks, found, later, float(np.mean(later < 0)), _slope(found, later)
+    is_choice = np.isfinite(found)  # elsewhere no trial has a ratio on the sample, and nothing was chosen
+    probability, losses = (
+        float(np.mean(bad[is_choice])) if is_choice.any() else NAN for bad in (ranks <= 0.5, later < 0)
     )
+    return Overfitting(probability, ranks, found, later, losses, _slope(found, later))
 
 
 def _block_sharpes(chosen: np.ndarray, sizes: np.ndarray, sums: np.ndarray, squares: np.ndarray) -> np.ndarray:
@@ -162,6 +167,8 @@ def _block_sharpes(chosen: np.ndarray, sizes: np.ndarray, sums: np.ndarray, squa
 
 def _slope(x: np.ndarray, y: np.ndarray) -> float:
     known = np.isfinite(x) & np.isfinite(y)
+    if not known.any():
+        return NAN
     x, y = x[known] - x[known].mean(), y[known] - y[known].mean()
     return float(x @ y / (x @ x)) if x @ x > 0 else NAN
 

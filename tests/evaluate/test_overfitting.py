@@ -167,3 +167,14 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(MachineError, match="arch"):
         superior_predictive_ability(np.zeros((2, 50)), np.zeros(50), 5.0, 0)
+
+
+def test_where_nobody_trades_nothing_was_chosen():
+    flat = np.zeros((3, 400))
+    found = backtest_overfitting(flat, 8)
+    assert np.isnan([found.probability, found.loss_probability, found.slope]).all()
+    half = flat.copy()
+    half[0, 200:] = np.random.default_rng(0).standard_normal(200) + 3.0  # one trial trades, late, and well
+    found = backtest_overfitting(half, 8)
+    # Of 70 partitions the one without a choice does not count, and its mirror image judges where nobody traded.
+    assert found.probability == 1 / 69

@@ -138,7 +138,8 @@ def test_a_stopped_sweep_goes_on_with_the_same_trials_and_a_bad_one_is_cut_short
     ]
     trials = {path.name for path in (tmp_path / "s").glob("tune/train_*")}
     assert len(trials) == 2
-    assert begun and begun <= trials  # the same trials, no new ones
+    assert begun
+    assert begun <= trials  # the same trials, no new ones
     # The first went on from its checkpoint, the second ended at its first look of six.
     assert looks_of(tmp_path / "s", 0)[-1] == 5
     assert len(looks_of(tmp_path / "s", 0)) <= 6

@@ -62,6 +62,21 @@ class TrainSizes:
 
 
 @dataclass(frozen=True)
+class EvaluationTime:
+    """CPU-seconds per bar of evaluation.
+
+    Attributes:
+        network: by its name in conf/network.
+        cached: of a rollout, its table of encodings included.
+        stepwise: of the policy asked for one window after the other in a loop over TradingEnv.step.
+    """
+
+    network: str
+    cached: float
+    stepwise: float
+
+
+@dataclass(frozen=True)
 class TrainBenchmark:
     """What one run measured; CPU-seconds of the process, medians over `repeats` where there are several.
 
@@ -71,8 +86,7 @@ class TrainBenchmark:
         whole: CPU-seconds of ours with both.
         float32, bf16: CPU-seconds of a gradient step of the full network.
         agreement: share of bars on which both precisions of a trained network choose alike.
-        cached: CPU-seconds per bar of a rollout, its table of encodings included.
-        stepwise: the same of the policy asked for one window after the other in a loop over TradingEnv.step.
+        evaluation: of the default network and of the full one.
         lstm: time and memory of the full network's LSTM by layers and width.
     """
 
@@ -86,8 +100,7 @@ class TrainBenchmark:
     float32: float
     bf16: float
     agreement: float
-    cached: float
-    stepwise: float
+    evaluation: list[EvaluationTime]
     lstm: list[LstmSize]
 
     def to_json(self) -> dict[str, Any]:
@@ -122,7 +135,9 @@ def benchmark_train(
     model = full_model(sizes.full_steps)
     float32, bf16 = update_seconds(model, sizes)
     on_progress("evaluation with and without a table of encodings")
-    cached, stepwise = _evaluation_seconds(model, sizes)
+    evaluation = [
+        _evaluation_time(name, found, sizes) for name, found in (("small", _model(NetworkSettings())), ("full", model))
+    ]
     return TrainBenchmark(
         started,
         repeats,
@@ -134,8 +149,7 @@ def benchmark_train(
         float32=float32,
         bf16=bf16,
         agreement=greedy_agreement(model, sizes.agreement_rows),
-        cached=cached,
-        stepwise=stepwise,
+        evaluation=evaluation,
         lstm=lstm_sizes(on_progress),
     )
 
@@ -184,13 +198,17 @@ def _learn_theirs(sizes: TrainSizes) -> float:
 
 def full_model(steps: int) -> EnhancedDQN:
     """The full network, briefly trained on the benchmark's market, in float32."""
+    return _model(FULL).learn(steps)
+
+
+def _model(network: NetworkSettings) -> EnhancedDQN:
     market = Sizes()
     settings = EnvSettings(episode=EpisodeSettings(window=market.window))
     env = TradingVecEnv(16, random_tape(market.n_bars, market.n_features), settings)
     agent = EnhancedDQNSettings(learning="all_actions", learning_starts=512, updates_per_bar=1 / 32, batch_size=64)
-    model = build_agent(agent, env, FULL, RANDOM_SEED)
+    model = build_agent(agent, env, network, RANDOM_SEED)
     assert isinstance(model, EnhancedDQN)
-    return model.learn(steps)
+    return model
 
 
 def update_seconds(model: EnhancedDQN, sizes: TrainSizes) -> tuple[float, float]:
@@ -225,8 +243,8 @@ def greedy_agreement(model: EnhancedDQN, n_rows: int) -> float:
     return float((exact == rounded).double().mean())
 
 
-def _evaluation_seconds(model: EnhancedDQN, sizes: TrainSizes) -> tuple[float, float]:
-    """CPU-seconds per bar of a rollout from a table of encodings, and of one environment that is stepped by hand."""
+def _evaluation_time(network: str, model: EnhancedDQN, sizes: TrainSizes) -> EvaluationTime:
+    """Of a rollout from a table of encodings, and of one environment that is stepped by hand."""
     market = Sizes()
     tape = random_tape(sizes.cached_bars + market.window, market.n_features)
     settings = EnvSettings(episode=EpisodeSettings(window=market.window))
@@ -239,7 +257,7 @@ def _evaluation_seconds(model: EnhancedDQN, sizes: TrainSizes) -> tuple[float, f
     walk(64)
     env = TradingEnv(random_tape(market.n_bars, market.n_features), settings)
     by_hand = _seconds(partial(_step_by_hand, policy, env, sizes.stepwise_bars))
-    return walk(sizes.cached_bars), by_hand / sizes.stepwise_bars
+    return EvaluationTime(network, walk(sizes.cached_bars), by_hand / sizes.stepwise_bars)
 
 
 def _step_by_hand(policy: EnhancedDQNPolicyAdapter, env: TradingEnv, n_bars: int) -> None:

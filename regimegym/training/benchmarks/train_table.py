@@ -29,7 +29,8 @@ def _ratios(benchmark: TrainBenchmark) -> Table:
     _add(table, "DQN with an MLP / SB3's DQN", b.ours, b.peer, 1.7)
     _add(table, "  with dropout and a loss on the regime", b.whole, b.peer, None)
     _add(table, "full network, bf16 / float32", b.bf16, b.float32, 1.9)
-    _add(table, "a bar of evaluation, table / by hand", b.cached, b.stepwise, 20.0)
+    for time in b.evaluation:
+        _add(table, f"a bar of evaluation, table / by hand, {time.network}", time.cached, time.stepwise, 20.0)
     verdict = "pass" if b.agreement >= 0.99 else "MISS"
     table.add_row("greedy agreement of bf16", percent(b.agreement), "", "", "≥ 99 %", verdict)
     return table
@@ -53,7 +54,7 @@ def _lstm(benchmark: TrainBenchmark) -> Table:
     for heading in ("LSTM layers", "width", "weights", "per batch", "peak memory"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in benchmark.lstm:
-        peak = UNDEFINED if row.peak_bytes is None else f"{size(row.peak_bytes)}B"
+        peak = UNDEFINED if row.peak_bytes is None else size(row.peak_bytes)
         table.add_row(str(row.layers), str(row.width), count(row.weights), _time(row.seconds), peak)
     return table
 

@@ -104,8 +104,8 @@ class Overfitting(NamedTuple):
         loss_probability: share of the partitions on which the chosen trial loses out of sample.
         slope: of the regression of out-of-sample on in-sample ratios; below 0 the better a trial looks, the worse.
 
-    Partitions on which no trial has a ratio in sample (nobody traded) choose nothing and do not count; NaN
-    where that leaves none.
+    Partitions on which no trial has a ratio in sample (nobody traded), or all have the same, choose nothing and
+    do not count; NaN where that leaves none.
     """
 
     probability: float
@@ -149,7 +149,7 @@ def backtest_overfitting(trials: np.ndarray, n_blocks: int = 16) -> Overfitting:
     at = np.arange(len(best))
     ranks = rankdata(outside, axis=1)[at, best] / (n_trials + 1)
     found, later = inside[at, best], outside[at, best]
-    is_choice = np.isfinite(found)  # elsewhere no trial has a ratio on the sample, and nothing was chosen
+    is_choice = np.isfinite(found) & (found > inside.min(axis=1))  # elsewhere nobody traded, or all alike
     probability, losses = (
         float(np.mean(bad[is_choice])) if is_choice.any() else NAN for bad in (ranks <= 0.5, later < 0)
     )

@@ -169,7 +169,9 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch):
         superior_predictive_ability(np.zeros((2, 50)), np.zeros(50), 5.0, 0)
 
 
-def test_where_nobody_trades_nothing_was_chosen():
+def test_where_nobody_trades_or_all_alike_nothing_was_chosen():
+    same = np.tile(np.random.default_rng(1).standard_normal(400), (3, 1))
+    assert np.isnan(backtest_overfitting(same, 8).probability)
     flat = np.zeros((3, 400))
     found = backtest_overfitting(flat, 8)
     assert np.isnan([found.probability, found.loss_probability, found.slope]).all()

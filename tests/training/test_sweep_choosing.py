@@ -68,4 +68,4 @@ def test_a_sweep_says_so_from_the_runs_of_its_trials(tmp_path, monkeypatch):
     assert found.choosing == judge_choice(curves, results.bar_returns(found.row(found.best[0]), "buy_and_hold"))
     said = " ".join(remarks(found))
     assert "(probability of backtest overfitting; 50 % is luck)" in said
-    assert "(SPA test)" in said
+    assert "(SPA test, p = " in said

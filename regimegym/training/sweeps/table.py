@@ -15,6 +15,8 @@ from regimegym.training.sweeps.results import Row, SweepResult
 
 SHOWN = 10  # rows of the table; trials.csv holds all
 
+SPA_LEVEL = 0.05
+
 
 def trial_line(row: Row, done: int, n_trials: int) -> str:
     """What has just ended: "trial 3 complete  log_return +0.0123  12 s  (4 of 8)"."""
@@ -72,10 +74,8 @@ def _of_choosing(found: Choosing) -> list[str]:
             "overfitting; 50 % is luck)."
         )
     if math.isfinite(found.superiority):
-        said.append(
-            f"That none of them beats buy and hold there is rejected with p = {number(found.superiority, 3)}"
-            " (SPA test)."
-        )
+        beaten = "Some of them beat" if found.superiority < SPA_LEVEL else "It is not shown that any of them beats"
+        said.append(f"{beaten} buy and hold on these bars (SPA test, p = {number(found.superiority, 3)}).")
     return said
 
 

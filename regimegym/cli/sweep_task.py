@@ -1,6 +1,7 @@
 """What `regime-gym sweep` does: search, leave a table, a page and the best settings."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
@@ -42,7 +43,7 @@ def run_task(config: DictConfig) -> None:
     folder = _folder(config, console)
     if folder is None:
         return
-    words = [*search.overrides, *(word for word in given if _key(word) not in (*OWN, "random_seed"))]
+    words = [*left_in_force(search.overrides, given), *(w for w in given if _key(w) not in (*OWN, "random_seed"))]
     check_space(search.space(), [NO_GATE, *words])
     with sigterm_as_ctrl_c():
         try:
@@ -118,6 +119,15 @@ def _check_words(given: list[str], is_multirun: bool) -> None:
     for word in given:
         if _key(word) in NOT_HERE:
             raise ConfigError("not-here", f"'{_key(word)}' belongs to one run", found=word, help=["sweep_dir=FOLDER"])
+
+
+def left_in_force(overrides: Sequence[str], given: Sequence[str]) -> list[str]:
+    """A search's own `overrides` but those of a group of which the words `given` choose an option.
+
+    The small market of `search=smoke` is a setting of built-in data, and `data=file` knows no such setting.
+    """
+    chosen = {_key(word) for word in given}
+    return [word for word in overrides if _key(word).partition(".")[0] not in chosen]
 
 
 def _key(word: str) -> str:

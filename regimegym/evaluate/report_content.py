@@ -54,11 +54,7 @@ def to_report(evaluation: Evaluation, context: ReportContext | None = None) -> d
         "policies": [policy_content(evaluation, key, at, context.seed_band) for key in evaluation.trajectories],
         "seeds": _seeds(context),
         "differences": differences(evaluation),
-        "hindsight": {
-            "is_exact": evaluation.ceiling_is_exact,
-            "regret": evaluation.regret,
-            "captured_share": evaluation.captured_share,
-        },
+        "hindsight": _hindsight(evaluation),
         "intervals": interval_method(evaluation),
         "series_t": close_ms(agent)[at],
         "price": {"close": agent.close[at]},
@@ -91,6 +87,14 @@ def to_report(evaluation: Evaluation, context: ReportContext | None = None) -> d
         "commands": [{"label": label, "command": command} for label, command in context.commands],
     }
     return plain(content)
+
+
+def _hindsight(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "is_exact": evaluation.ceiling_is_exact,
+        "regret": evaluation.regret,
+        "captured_share": evaluation.captured_share,
+    }
 
 
 def _targets(evaluation: Evaluation, context: ReportContext, drawdown: Interval) -> list[Target]:

@@ -13,6 +13,7 @@ import yaml
 from tiny_runs import TINY_DQN, read
 
 from regimegym.cli.main import main
+from regimegym.cli.sweep_task import left_in_force
 from regimegym.common.plain import plain
 from regimegym.training.ledger import Ledger
 from regimegym.training.sweeps.attempt import attempt
@@ -99,6 +100,13 @@ def test_a_mistake_is_named_before_anything_is_written(words, said, tmp_path, mo
     assert main(["sweep", *words]) == 2
     assert said in capsys.readouterr().err
     assert not list(tmp_path.rglob("study*"))
+
+
+def test_what_a_search_sets_of_a_group_gives_way_to_an_option_that_is_chosen():
+    own = ["network=mlp", "data.n_bars=3000", "trainer.total_steps=4000"]
+    assert left_in_force(own, ["data=file", "data.path=x.csv"]) == ["network=mlp", "trainer.total_steps=4000"]
+    assert left_in_force(own, ["data.n_bars=9000", "random_seed=1"]) == own
+    assert left_in_force(own, ["network=small"]) == own[1:]
 
 
 def test_a_dry_run_says_whether_a_search_is_due_and_does_nothing(tmp_path, monkeypatch, capsys):

@@ -21,7 +21,8 @@ class SearchSettings:
     Args:
         parameters: the space, by name; see space.Parameter.
         fixed: names of parameters that stay as they are configured.
-        overrides: settings of every trial, below those of the command line.
+        overrides: settings of every trial, below those of the command line; where that chooses an option of a
+            group (`data=file`), those of the group give way.
         sampler: tpe | gp | nsga2 | random | grid.
         startup_trials: random trials before tpe and gp begin to model.
         population: trials of one generation of nsga2.
